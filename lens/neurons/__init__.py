@@ -1,0 +1,1 @@
+"""What a unit answers to: dataset examples, multimodal search and its statistics, words."""
