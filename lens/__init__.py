@@ -1,0 +1,60 @@
+"""lens: a workbench for looking inside multimodal models from a notebook.
+
+The front door. Nothing is defined here, and nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lens import capture, data, errors, featurevis, neurons, widgets, zoo
+    from lens.featurevis import visualize
+    from lens.model import load, wrap
+    from lens.neurons.multimodal import multimodal
+    from lens.widgets.neuron import neuron
+
+__version__ = "0.1.0"
+
+# Verb -> the module that it comes from. `capture` is a room and a verb at once: the room can be
+# called (see lens/capture/__init__.py).
+_VERBS = {
+    "load": "lens.model",
+    "wrap": "lens.model",
+    "visualize": "lens.featurevis",
+    "multimodal": "lens.neurons.multimodal",
+    "neuron": "lens.widgets.neuron",
+}
+_ROOMS = ("capture", "data", "errors", "featurevis", "neurons", "widgets", "zoo")
+
+__all__ = [  # noqa: RUF022 - in the order in which they are used
+    "load",
+    "wrap",
+    "capture",
+    "visualize",
+    "multimodal",
+    "neuron",
+    "data",
+    "errors",
+    "featurevis",
+    "neurons",
+    "widgets",
+    "zoo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"lens.{name}")
+    if name in _VERBS:
+        value = getattr(importlib.import_module(_VERBS[name]), name)
+        globals()[name] = value
+        return value
+    from lens.errors import suggestion
+
+    raise AttributeError(f"lens has no {name!r}.{suggestion(name, __all__)}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,142 @@
+"""One forward pass on zeros tells which modules run, and how their tensors are laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lens.sites import UNIT_AXIS, Layout
+
+__all__ = ["Ran", "evaluating", "first_tensor", "layout_of", "trace"]
+
+#: Inputs in the trial batch: two, so that the batch axis can be told from an axis of length one.
+BATCH = 2
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one module did in a forward pass: shapes with the batch axis, and how often it ran."""
+
+    output: tuple[int, ...] | None = None
+    input: tuple[int, ...] | None = None
+    calls: int = 0
+
+
+def trace(
+    module: nn.Module, run: Callable[[nn.Module, Tensor], Any], example: Tensor
+) -> dict[str, Ran]:
+    """Run a module once and tell what each of its modules did.
+
+    Parameters
+    ----------
+    module : nn.Module
+        It is left as it was: hooks, mode and gradients.
+    run : callable
+        Runs the tower: a function of the module and the batch.
+    example : Tensor
+        A batch of `BATCH` inputs.
+
+    Returns
+    -------
+    dict
+        From the dotted paths of modules that ran, in the order in which they finished; the empty
+        path is the tower as a whole.
+    """
+    ran: dict[nn.Module, Ran] = {}
+
+    def after(child: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        before = ran.pop(child, Ran())  # popped, so that the order is that of finishing
+        ran[child] = replace(before, output=_shape(output), calls=before.calls + 1)
+
+    def before(child: nn.Module, args: Any, kwargs: Any) -> None:
+        ran[child] = replace(ran.get(child, Ran()), input=_shape((args, kwargs)))
+
+    handles = []
+    try:
+        for child in module.modules():
+            handles.append(child.register_forward_pre_hook(before, with_kwargs=True))
+            handles.append(child.register_forward_hook(after, with_kwargs=True))
+        with torch.no_grad(), evaluating(module):
+            result = run(module, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+    paths: dict[nn.Module, list[str]] = {}
+    for path, child in module.named_modules(remove_duplicate=False):
+        paths.setdefault(child, []).append(path)
+    told = {path: seen for child, seen in ran.items() if seen.calls for path in paths[child]}
+    return {**told, "": Ran(output=_shape(result), input=tuple(example.shape), calls=1)}
+
+
+def layout_of(
+    shape: tuple[int, ...] | None, image_size: tuple[int, int], batch: int = BATCH
+) -> tuple[Layout, int, tuple[int, ...]] | None:
+    """Tell a tensor's layout, its number of units, and its shape without the batch axis.
+
+    Parameters
+    ----------
+    shape : tuple of int or None
+        As it came out of a trial with `batch` inputs.
+    image_size : tuple of int
+        Height and width of the picture; channels-last tensors are told by their proportions.
+
+    Returns
+    -------
+    tuple or None
+        None where no axis counts the inputs, as in windowed attention.
+    """
+    layout: Layout
+    if shape is None:
+        return None
+    if len(shape) == 2 and shape[0] == batch:
+        layout = "BD"
+    elif len(shape) == 3 and shape[0] == batch:
+        layout = "BTD"
+    elif len(shape) == 3 and shape[1] == batch:
+        layout = "TBD"
+    elif len(shape) == 4 and shape[0] == batch:
+        _, a, b, c = shape
+        height, width = image_size
+        # Cross products rather than quotients: odd sizes round, hence the tolerance of one place.
+        first = abs(b * width - c * height) <= max(height, width)
+        last = abs(a * width - b * height) <= max(height, width)
+        layout = "BHWC" if last and not first else "BCHW"
+    else:
+        return None
+    axis = layout.index("B")
+    return layout, shape[UNIT_AXIS[layout]], shape[:axis] + shape[axis + 1 :]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode; each of its modules gets its own mode back afterwards."""
+    training = [child for child in module.modules() if child.training]
+    for child in training:
+        child.training = False
+    try:
+        yield
+    finally:
+        for child in training:
+            child.training = True
+
+
+def first_tensor(value: Any) -> Tensor | None:
+    """Return the first tensor in what a module takes or gives, however it is packed."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, (tuple, list)):
+        return next((t for t in map(first_tensor, value) if t is not None), None)
+    return None
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    tensor = first_tensor(value)
+    return None if tensor is None else tuple(tensor.shape)

@@ -1,0 +1,454 @@
+"""A model that is open for looking at: `load` one by name, or `wrap` a torch module."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor, nn
+
+from lens.errors import BadInput, BadWeights, UnknownModel, UnknownSite, suggestion
+from lens.families import Family, Tower, describe, open_clip
+from lens.families.trace import BATCH, Ran, evaluating, first_tensor, layout_of, trace
+from lens.pictures import open_picture, resized
+from lens.sites import Site, SiteTable, TowerName
+
+__all__ = ["Model", "load", "wrap"]
+
+Tokenizer = Callable[[list[str]], Tensor]
+Preprocess = Callable[[Image.Image], Tensor]
+
+
+class Model:
+    """A torch module with named sites, its picture format and its tokenizer.
+
+    Made by `lens.load` and `lens.wrap`.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The real torch module.
+    name : str
+        What it is called in tables and figures.
+    image_size : tuple of int
+        Height and width of the pictures it takes.
+    mean, std : Tensor
+        (3,), what pixels in [0, 1] are normalised with.
+    tokenizer : callable or None
+        From a list of strings to token numbers (batch, tokens).
+    prefix_tokens : int
+        Tokens of the image tower without a place in the picture.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        family: Family,
+        *,
+        name: str,
+        preprocess: Preprocess | None = None,
+        tokenizer: Tokenizer | None = None,
+    ) -> None:
+        self.module = module
+        self.name = name
+        self.tokenizer = tokenizer
+        self.image_size = family.image_size
+        self.prefix_tokens = family.prefix_tokens
+        self.mean = torch.tensor(family.mean)
+        self.std = torch.tensor(family.std)
+        self._family = family
+        self._preprocess = preprocess or family.preprocess
+        self._towers: dict[str, Tower] = {tower.name: tower for tower in family.towers}
+        self._traces: dict[str, dict[str, Ran]] = {}
+        # Called with what a tower gives; for the sites that no module's output is.
+        self._on_result: list[Callable[[TowerName, Tensor], None]] = []
+
+    # -- running ---------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        first = next(self.module.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights, which pictures are converted to."""
+        floats = (p.dtype for p in self.module.parameters() if p.is_floating_point())
+        return next(floats, torch.float32)
+
+    @property
+    def towers(self) -> list[str]:
+        """The towers it has: "image", "text"."""
+        return list(self._towers)
+
+    def preprocess(self, image: Image.Image) -> Float[Tensor, "channels height width"]:
+        """Turn a PIL image into what the image tower takes: resized, cropped, normalised."""
+        if self._preprocess is not None:
+            return self._preprocess(image)
+        pixels = np.asarray(resized(image, self.image_size), dtype=np.float32) / 255
+        batch = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
+        if len(self.mean) == 1:
+            batch = batch.mean(1, keepdim=True)
+        return self.normalize(batch)[0]
+
+    def normalize(
+        self, pixels: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Normalise pixels in [0, 1]; differentiable."""
+        mean, std = (value.to(pixels)[:, None, None] for value in (self.mean, self.std))
+        return (pixels - mean) / std
+
+    def run(self, tower: TowerName, batch: Tensor) -> Tensor:
+        """Run one tower on a batch, in eval mode; its output is not normalised.
+
+        Parameters
+        ----------
+        tower : {"image", "text"}
+            Which one.
+        batch : Tensor
+            Normalised pictures (batch, 3, height, width), or token numbers (batch, tokens).
+
+        Returns
+        -------
+        Tensor
+            What the tower gives: (batch, dim) for a CLIP.
+        """
+        if tower not in self._towers:
+            raise BadInput(f"{self.name} has no {tower} tower; it has: {', '.join(self._towers)}.")
+        with evaluating(self.module):
+            output = self._towers[tower].run(self.module, self._placed(batch))
+        tensor = first_tensor(output)
+        if tensor is None:
+            raise BadInput(f"The {tower} tower of {self.name} gives no tensor.")
+        for listener in self._on_result:
+            listener(tower, tensor)
+        return tensor
+
+    def _placed(self, batch: Tensor) -> Tensor:
+        """Move a batch to the weights, and give pictures their type."""
+        dtype = self.dtype if batch.is_floating_point() else batch.dtype
+        return batch.to(device=self.device, dtype=dtype)
+
+    def tokens(self, texts: Sequence[str]) -> Int[Tensor, "batch tokens"]:
+        """Turn texts into token numbers.
+
+        Raises
+        ------
+        BadInput
+            If the model reads no text, or one of the texts is not a string.
+        """
+        if self.tokenizer is None:
+            raise BadInput(f"{self.name} has no tokenizer; lens.wrap(..., tokenizer=...) gives it.")
+        for text in texts:
+            if not isinstance(text, str):
+                raise BadInput(f"A text must be a str, not {type(text).__name__}.")
+        return self.tokenizer(list(texts))
+
+    def pooled_token(self, tokens: Int[Tensor, "batch tokens"]) -> Int[Tensor, " batch"]:
+        """Tell which token's vector stands for each text: the end-of-text token, mostly.
+
+        Pass it on as `unit_values(site, tensor, position=...)`.
+        """
+        if self._family.pooled_token is None:
+            raise BadInput(f"{self.name} reads no text.")
+        return self._family.pooled_token(tokens)
+
+    def embed(self, inputs: Any, batch_size: int = 64) -> Float[np.ndarray, "n dim"]:
+        """Embed pictures or texts in the joint space.
+
+        Parameters
+        ----------
+        inputs : one, or a sequence, of str or pictures
+            A str is a text. A picture is a PIL image, an array, a `pathlib.Path`, or a tensor
+            that has been preprocessed.
+        batch_size : int
+            How many run at once.
+
+        Returns
+        -------
+        ndarray
+            (N, D) float32, each row of length 1.
+        """
+        single = isinstance(inputs, (str, Path, Image.Image))
+        items = [inputs] if single else list(inputs)
+        if not items:
+            raise BadInput("There is nothing to embed: the list is empty.")
+        texts = isinstance(items[0], str)
+        rows = []
+        for start in range(0, len(items), batch_size):
+            part = items[start : start + batch_size]
+            with torch.no_grad():
+                if texts:
+                    output = self.run("text", self.tokens(part))
+                else:
+                    output = self.run("image", torch.stack([self.picture(item) for item in part]))
+            rows.append(nn.functional.normalize(output.float(), dim=-1).cpu().numpy())
+        return np.concatenate(rows)
+
+    def picture(self, item: Any, label: str = "") -> Float[Tensor, "channels height width"]:
+        """Turn anything that shows a picture into what the image tower takes.
+
+        A float tensor is taken to be preprocessed and goes through as it is.
+        """
+        if isinstance(item, Tensor) and item.is_floating_point():
+            return item
+        return self.preprocess(open_picture(item, label))
+
+    # -- looking ---------------------------------------------------------------------------
+
+    @cached_property
+    def sites(self) -> SiteTable:
+        """Every named place, as a table; call it with a glob to choose some."""
+        found = [
+            site
+            for tower in self._towers.values()
+            for place in tower.places
+            if (site := self._place_site(tower, place.name)) is not None
+        ]
+        return SiteTable(found, self.site, self._own_paths)
+
+    def site(self, name: str) -> Site:
+        """Return the site of a friendly name or of the module's own dotted path.
+
+        Raises
+        ------
+        UnknownSite
+            If there is none, with the nearest names.
+        """
+        site = self._find(name)
+        if site is not None:
+            return site
+        friendly = [p.name for tower in self._towers.values() for p in tower.places]
+        if name in dict(self.module.named_modules()):
+            raise UnknownSite(
+                f"{name!r} is a module of {self.name}, but it does not run by itself on whole "
+                f"inputs, so there is nothing to look at."
+            )
+        names = [*friendly, *self._own_paths()]
+        raise UnknownSite(f"{self.name} has no site {name!r}.{suggestion(name, names)}")
+
+    def has_site(self, name: str) -> bool:
+        """Tell whether a site of that name exists."""
+        return self._find(name) is not None
+
+    def _find(self, name: str) -> Site | None:
+        for tower in self._towers.values():
+            if (site := self._place_site(tower, name)) is not None:
+                return site
+        for tower in self._towers.values():
+            if name and name in (ran := self._trace(tower)):
+                return self._make_site(tower, name, name, "output", "module", ran[name])
+        return None
+
+    def _place_site(self, tower: Tower, name: str) -> Site | None:
+        wanted = dict(tower.aliases).get(name, name)
+        place = next((p for p in tower.places if p.name == wanted), None)
+        if place is None or (ran := self._trace(tower).get(place.path)) is None:
+            return None
+        return self._make_site(tower, place.name, place.path, place.at, place.kind, ran)
+
+    def _make_site(
+        self, tower: Tower, name: str, path: str, at: Any, kind: str, ran: Ran
+    ) -> Site | None:
+        laid = layout_of(ran.output if at == "output" else ran.input, self.image_size)
+        if laid is None:
+            return None
+        layout, n_units, shape = laid
+        return Site(self, name, path, at, tower.name, kind, layout, n_units, shape, ran.calls)
+
+    def _trace(self, tower: Tower) -> dict[str, Ran]:
+        if tower.name not in self._traces:
+            example = self._placed(tower.example(BATCH))
+            try:
+                self._traces[tower.name] = trace(self.module, tower.run, example)
+            except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+                raise BadInput(
+                    f"{self.name} does not run on a trial batch of shape {tuple(example.shape)} "
+                    f"({_first_line(error)}); lens.wrap(..., example=batch) says what it takes."
+                ) from error
+        return self._traces[tower.name]
+
+    def _own_paths(self) -> list[str]:
+        return [p for tower in self._towers.values() for p in self._trace(tower) if p]
+
+    # -- telling models apart --------------------------------------------------------------
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with any weight."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.module.state_dict().items()):
+            if isinstance(value, Tensor):
+                digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+                raw = value.detach().cpu().contiguous().flatten().view(torch.uint8)
+                digest.update(raw.numpy().data)
+        return digest.hexdigest()[:16]
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.module.parameters())
+        height, width = self.image_size
+        return (
+            f"Model {self.name}: {type(self.module).__name__}, {count / 1e6:.1f}M parameters, "
+            f"pictures of {height} x {width}, towers: {', '.join(self._towers)}, on {self.device}"
+        )
+
+
+def load(
+    name: str = "glyph-rn",
+    *,
+    pretrained: str | None = "default",
+    device: str | torch.device | None = None,
+    seed: int | None = None,
+) -> Model:
+    """Open a model by name.
+
+    Parameters
+    ----------
+    name : str
+        "glyph-rn" or "glyph-vit", which come with the package; any name of open_clip; or
+        "hf-hub:owner/name".
+    pretrained : str or None
+        A tag of open_clip or a file of weights; by default "openai" where there is such a tag,
+        else open_clip's first. None for random weights.
+    device : str or torch.device, optional
+        The GPU by default where there is one.
+    seed : int, optional
+        Of random weights, 0 by default; torch's own generators are left as they were.
+
+    Returns
+    -------
+    Model
+        In eval mode.
+
+    Raises
+    ------
+    UnknownModel
+        If there is no such name or tag, with the nearest ones.
+    NotDownloaded
+        If the weights could not be fetched.
+    BadWeights
+        If a weight is NaN or infinite.
+
+    Examples
+    --------
+    >>> model = lens.load()
+    >>> model = lens.load("RN50x4", pretrained=None, seed=0)
+    """
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    # The embedded models stand on this module, so they are looked up by name, late.
+    zoo = importlib.import_module("lens.zoo")
+    if name in zoo.names():
+        return _embedded(zoo, name, pretrained, where, seed)
+    if not name.startswith(("hf-hub:", "local-dir:")):
+        pretrained = _known(name, pretrained, zoo.names())
+    elif pretrained == "default":
+        pretrained = None  # such names bring their own weights
+    module = open_clip.create(name, pretrained, seed or 0)
+    return wrap(module, tokenizer=open_clip.tokenizer(name), name=name, device=where)
+
+
+def _embedded(
+    zoo: Any, name: str, pretrained: str | None, device: str | torch.device, seed: int | None
+) -> Model:
+    if pretrained == "default":
+        return zoo.load(name, device=device)
+    if pretrained is not None:
+        raise UnknownModel(f"{name} has one set of weights; leave out pretrained={pretrained!r}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed or 0)
+        model = zoo.build(name)
+    model.module.to(device)
+    return model
+
+
+def _known(name: str, tag: str | None, embedded: Sequence[str]) -> str | None:
+    """Check a name and a tag against what open_clip has, and fill in the default tag."""
+    if name not in (known := open_clip.names()):
+        names = [*embedded, *known]
+        raise UnknownModel(f"There is no model {name!r}.{suggestion(name, names)}")
+    tags = open_clip.tags(name)
+    if tag is None or tag in tags or (tag != "default" and Path(tag).is_file()):
+        return tag
+    if not tags:
+        raise UnknownModel(f"{name} has no pretrained weights; pretrained=None gives random ones.")
+    if tag == "default":
+        return tags[0]
+    raise UnknownModel(f"{name} has no pretrained weights {tag!r}; it has: {', '.join(tags)}.")
+
+
+def wrap(
+    module: nn.Module,
+    preprocess: Preprocess | None = None,
+    tokenizer: Tokenizer | None = None,
+    *,
+    name: str | None = None,
+    device: str | torch.device | None = None,
+    example: Tensor | None = None,
+) -> Model:
+    """Open any torch module.
+
+    Parameters
+    ----------
+    module : nn.Module
+        An open_clip, timm or torchvision model, or one's own. It stays in the mode it is in;
+        looking at it happens in eval mode.
+    preprocess : callable, optional
+        From a PIL image to a normalised tensor (3, height, width).
+    tokenizer : callable, optional
+        From a list of strings to token numbers (batch, tokens).
+    name : str, optional
+        What it is called; its class by default.
+    device : str or torch.device, optional
+        Where to move it; by default it stays where it is.
+    example : Tensor, optional
+        A batch that it takes, where its first layer does not tell.
+
+    Raises
+    ------
+    BadWeights
+        If a weight is NaN or infinite.
+    """
+    if not isinstance(module, nn.Module):
+        raise BadInput(f"lens.wrap takes a torch.nn.Module, not {type(module).__name__}.")
+    name = name or type(module).__name__
+    check_weights(module, name)
+    if device is not None:
+        module = module.to(device)
+    family = describe(module, example)
+    return Model(module, family, name=name, preprocess=preprocess, tokenizer=tokenizer)
+
+
+def check_weights(module: nn.Module, name: str) -> None:
+    """Refuse NaN or infinity among the weights.
+
+    Raises
+    ------
+    BadWeights
+        Naming the first parameter or buffer that has one.
+    """
+    for path, value in module.state_dict().items():
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            continue
+        # A sum is many times faster than isfinite().all(), and NaN and infinity survive it.
+        if torch.isfinite(value.sum(dtype=torch.float32)) or torch.isfinite(value).all():
+            continue
+        bad = int((~torch.isfinite(value)).sum())
+        if "mask" in path and not torch.isnan(value).any():
+            continue  # minus infinity is what an attention mask is made of
+        raise BadWeights(
+            f"{bad} of the {value.numel()} numbers in {path!r} of {name} are NaN or infinite."
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,354 @@
+"""Places in a model that can be looked at, their units, and how their tensors are laid out."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Literal
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lens.errors import BadInput, UnitOutOfRange, UnknownSite, suggestion
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lens.model import Model
+
+__all__ = ["Layout", "Site", "SiteTable", "Unit", "by_position", "unit_maps", "unit_values"]
+
+#: What the axes of a site's tensor are: B batch, C/D units, H W places, T tokens, Q K queries
+#: and keys of attention.
+Layout = Literal["BCHW", "BHWC", "BTD", "TBD", "BD", "BHQK"]
+At = Literal["output", "input"]
+TowerName = Literal["image", "text"]
+
+UNIT_AXIS: dict[str, int] = {"BCHW": 1, "BHWC": 3, "BTD": 2, "TBD": 2, "BD": 1, "BHQK": 1}
+
+
+@dataclass(frozen=True, repr=False)
+class Site:
+    """One place in a model: the output or the input of one of its modules.
+
+    Attributes
+    ----------
+    model : lens.model.Model
+        The model that it is in.
+    name : str
+        What it is called: ``"image.layer4"``, or the module's own path.
+    path : str
+        The module's own dotted path, ``"visual.layer4"``.
+    at : {"output", "input"}
+        Which side of the module is looked at.
+    tower : {"image", "text"}
+        Which tower has to run.
+    kind : str
+        What sort of place it is: stage, block, neurons, pre-activation, embedding, module.
+    layout : Layout
+        What the axes of its tensor are.
+    n_units : int
+        How many channels, features or neurons it has.
+    shape : tuple of int
+        Its tensor's shape without the batch axis.
+    calls : int
+        How often the module runs in one forward pass; what is looked at is the last time.
+    """
+
+    model: Model
+    name: str = field(compare=False)  # two names of one place are the same site
+    path: str
+    at: At
+    tower: TowerName
+    kind: str = field(compare=False)
+    layout: Layout
+    n_units: int
+    shape: tuple[int, ...]
+    calls: int = field(default=1, compare=False)
+
+    @property
+    def module(self) -> nn.Module:
+        """The torch module whose output or input this is."""
+        return self.model.module.get_submodule(self.path)
+
+    @property
+    def batch_axis(self) -> int:
+        """Which axis of the tensor counts the inputs."""
+        return self.layout.index("B")
+
+    @property
+    def unit_axis(self) -> int:
+        """Which axis of the tensor counts the units."""
+        return UNIT_AXIS[self.layout]
+
+    @property
+    def n_prefix(self) -> int:
+        """How many tokens (class, registers) stand before those that have a place."""
+        if self.layout not in ("BTD", "TBD") or self.tower == "text":
+            return 0
+        tokens, prefix = self.shape[0], self.model.prefix_tokens
+        for count in (prefix, 0):
+            if self._rectangle(tokens - count) is not None:
+                return count
+        return 0
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of places in the picture, or None where places make no grid."""
+        if self.layout == "BCHW":
+            return self.shape[1], self.shape[2]
+        if self.layout == "BHWC":
+            return self.shape[0], self.shape[1]
+        if self.layout in ("BTD", "TBD") and self.tower == "image":
+            return self._rectangle(self.shape[0] - self.n_prefix)
+        return None
+
+    @property
+    def pre_activation(self) -> Site:
+        """The site just before this one's final ReLU where there is one, else itself."""
+        name = f"{self.name}.pre_relu"
+        return self.model.site(name) if self.model.has_site(name) else self
+
+    def unit(self, index: int) -> Unit:
+        """Return one unit.
+
+        Raises
+        ------
+        UnitOutOfRange
+            If `index` is not in 0 .. n_units - 1.
+        """
+        number = int(index)
+        if not 0 <= number < self.n_units:
+            raise UnitOutOfRange(
+                f"{self.name} of {self.model.name} has the units 0 to {self.n_units - 1}, "
+                f"not {index}."
+            )
+        return Unit(self, number)
+
+    def units(self, indices: Iterable[int] | None = None) -> list[Unit]:
+        """Return several units, or all of them."""
+        return [self.unit(i) for i in (range(self.n_units) if indices is None else indices)]
+
+    def _rectangle(self, count: int) -> tuple[int, int] | None:
+        """Rows and columns in the picture's proportions that hold `count` tokens exactly."""
+        height, width = self.model.image_size
+        rows = round((count * height / width) ** 0.5) if count > 0 else 0
+        return (rows, count // rows) if rows and rows * (count // rows) == count else None
+
+    def __repr__(self) -> str:
+        return f"{self.model.name} {self.name} ({self.kind}, {self.n_units} units, {self.layout})"
+
+
+@dataclass(frozen=True, repr=False)
+class Unit:
+    """One channel, feature or neuron of a site."""
+
+    site: Site
+    index: int
+
+    @property
+    def model(self) -> Model:
+        """The model that it is in."""
+        return self.site.model
+
+    def __repr__(self) -> str:
+        return f"{self.site.model.name} {self.site.name} unit {self.index}"
+
+
+def by_position(
+    site: Site, tensor: Float[Tensor, "*axes"]
+) -> Float[Tensor, "batch positions units"]:
+    """Lay a site's tensor out as batch, positions, units, whatever its own layout is.
+
+    Parameters
+    ----------
+    site : Site
+        Where the tensor was taken.
+    tensor : Tensor
+        In the site's own layout.
+
+    Returns
+    -------
+    Tensor
+        (batch, positions, units); a site without places has one position.
+    """
+    if site.layout == "BD":
+        return tensor.unsqueeze(1)
+    if site.layout == "TBD":
+        return tensor.transpose(0, 1)
+    if site.layout == "BHWC":
+        return tensor.flatten(1, 2)
+    if site.layout in ("BCHW", "BHQK"):
+        return tensor.flatten(2).transpose(1, 2)
+    return tensor
+
+
+def unit_maps(
+    site: Site, tensor: Float[Tensor, "*axes"]
+) -> Float[Tensor, "batch units height width"]:
+    """Lay a site's tensor out as one map of the picture for each unit.
+
+    Class and register tokens have no place and are left out.
+
+    Raises
+    ------
+    BadInput
+        If the places of this site do not make a grid.
+    """
+    grid = site.grid
+    if grid is None:
+        raise BadInput(f"{site.name} of {site.model.name} has no map: its units have no places.")
+    placed = by_position(site, tensor)[:, site.n_prefix :]
+    if site.layout in ("BCHW", "BHWC"):  # a picture of another size has another grid
+        first = site.layout.index("H")
+        grid = (tensor.shape[first], tensor.shape[first + 1])
+    return placed.transpose(1, 2).unflatten(2, grid)
+
+
+def unit_values(
+    site: Site,
+    tensor: Float[Tensor, "*axes"],
+    pool: Literal["mean", "cls", "max"] = "mean",
+    *,
+    position: Int[Tensor, " batch"] | None = None,
+) -> Float[Tensor, "batch units"]:
+    """Return one number a unit for each input.
+
+    Parameters
+    ----------
+    site : Site
+        Where the tensor was taken.
+    tensor : Tensor
+        In the site's own layout.
+    pool : {"mean", "cls", "max"}
+        Mean or maximum over the places of the picture (class and register tokens left out) or
+        over the tokens of the text; or the class token alone.
+    position : Tensor, optional
+        One token for each input to read instead, as `Model.pooled_token` tells for texts.
+
+    Returns
+    -------
+    Tensor
+        (batch, units)
+
+    Raises
+    ------
+    BadInput
+        If `pool` is unknown, or "cls" at a site without a class token.
+    """
+    placed = by_position(site, tensor)
+    if position is not None:
+        rows = placed.new_tensor(range(placed.shape[0])).long()
+        return placed[rows, position.to(placed.device)]
+    if pool == "cls":
+        if site.layout == "BD":
+            return placed[:, 0]
+        if site.n_prefix == 0:
+            raise BadInput(
+                f"{site.name} of {site.model.name} has no class token; use 'mean' or 'max'."
+            )
+        return placed[:, 0]
+    if pool not in ("mean", "max"):
+        raise BadInput(f"pool is 'mean', 'max' or 'cls', not {pool!r}.")
+    placed = placed[:, site.n_prefix :]
+    return placed.mean(1) if pool == "mean" else placed.amax(1)
+
+
+class SiteTable(Sequence[Site]):
+    """Every named place of a model; call it with a glob to choose some.
+
+    Parameters
+    ----------
+    sites : sequence of Site
+        The named places, in the order of the forward pass.
+    resolve : callable
+        Returns the site of any name, the module's own paths included.
+    own_paths : callable
+        Returns the model's own dotted paths that can be looked at.
+    """
+
+    def __init__(
+        self,
+        sites: Sequence[Site],
+        resolve: Callable[[str], Site],
+        own_paths: Callable[[], list[str]],
+    ) -> None:
+        self._sites = list(sites)
+        self._resolve = resolve
+        self._own_paths = own_paths
+
+    @property
+    def names(self) -> list[str]:
+        """The friendly names."""
+        return [site.name for site in self._sites]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table as a DataFrame: name, tower, kind, layout, units, shape."""
+        import pandas as pd
+
+        rows = [(s.name, s.tower, s.kind, s.layout, s.n_units, s.shape) for s in self._sites]
+        return pd.DataFrame(rows, columns=["name", "tower", "kind", "layout", "units", "shape"])
+
+    def __call__(
+        self, which: str | Site | Iterable[str | Site] | Callable[[Site], bool] | None = None
+    ) -> list[Site]:
+        """Return the sites asked for, in the order of the forward pass for a glob.
+
+        Parameters
+        ----------
+        which : str, Site, iterable of these, predicate or None
+            A name; a glob over the names, where ``*`` also crosses dots (if no friendly name
+            fits, the module's own paths are tried); a function of a site; None for all.
+
+        Raises
+        ------
+        UnknownSite
+            If nothing has that name.
+        """
+        if which is None:
+            return list(self._sites)
+        if isinstance(which, Site):
+            return [which]
+        if isinstance(which, str):
+            return self._named(which)
+        if callable(which):
+            return [site for site in self._sites if which(site)]
+        chosen = [site for part in which for site in self(part)]
+        return list({site.name: site for site in chosen}.values())
+
+    def _named(self, name: str) -> list[Site]:
+        if not any(mark in name for mark in "*?["):
+            return [self._resolve(name)]
+        found = [site for site in self._sites if fnmatchcase(site.name, name)]
+        if not found:
+            found = [self._resolve(p) for p in self._own_paths() if fnmatchcase(p, name)]
+        if not found:
+            raise UnknownSite(f"No site is called like {name!r}.{suggestion(name, self.names)}")
+        return found
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._resolve(index) if isinstance(index, str) else self._sites[index]
+
+    def __contains__(self, name: object) -> bool:
+        return any(site is name or name in (site, site.name) for site in self._sites)
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(self._sites)
+
+    def __len__(self) -> int:
+        return len(self._sites)
+
+    def __repr__(self) -> str:
+        return self.frame.to_string(index=False, max_rows=80)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{column}</th>" for column in self.frame.columns)
+        rows = (
+            "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row)
+            for row in self.frame.itertuples(index=False)
+        )
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
