@@ -1,0 +1,304 @@
+"""Train an embedded model: ``python -m lens.zoo.train glyph-rn``.
+
+In-batch contrast alone barely learns at this size and never reads. So the image tower learns
+first, with a linear classifier over the concepts that all renderings share; then the text tower
+joins, with one caption of *every* concept at each step, while the classifier fades out and the
+pictures become adversarial. Seeded step by step: a run that is killed goes on from its last
+checkpoint with the batches that it would have seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from lens.data import glyphs
+from lens.zoo import architectures
+from lens.zoo.attack import pgd_l2
+from lens.zoo.captions import Captions
+from lens.zoo.recipes import RECIPES, Recipe
+from lens.zoo.scenes import HELD_OUT_RENDERING, Scene, Scenes
+
+CHECKPOINT_EVERY = 100
+WEIGHTS = Path(__file__).parent / "weights"
+MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
+STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
+
+
+class Student(nn.Module):
+    """A CLIP model with the two classifiers that help it to learn and are thrown away."""
+
+    def __init__(self, name: str, concepts: int) -> None:
+        super().__init__()
+        self.clip = architectures.module(name)
+        self.prototypes = nn.Parameter(torch.randn(concepts, architectures.EMBEDDING))
+        self.scale = nn.Parameter(torch.tensor(math.log(15.0)))
+        visual = self.clip.visual
+        self.last = visual.layer4 if hasattr(visual, "layer4") else visual.transformer
+        width = 32 * visual.layer4[0].conv1.out_channels // 8 if hasattr(visual, "layer4") else (
+            visual.transformer.width
+        )
+        self.stage = nn.Linear(width, concepts)
+
+    def forward(
+        self, pixels: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b embedding"], Float[Tensor, "b concepts"]]:
+        """Unit-norm embeddings, and what the last stage's own channels say of the concept."""
+        kept: list[Tensor] = []
+        handle = self.last.register_forward_hook(lambda m, args, out: kept.append(out))
+        try:
+            x = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16):
+                embedding = self.clip.visual(x)
+                seen = kept[0].mean((2, 3)) if kept[0].ndim == 4 else kept[0].mean(1)
+                stage = self.stage(seen)
+        finally:
+            handle.remove()
+        return F.normalize(embedding.float(), dim=-1), stage.float()
+
+    def texts(self, captions: list[str], tokenizer) -> Float[Tensor, "n embedding"]:
+        """Unit-norm embeddings of captions.
+
+        The same as ``clip.encode_text`` without its padding: causal attention never looks past
+        the end mark, and our captions are a third as long as the context.
+        """
+        clip, tokens = self.clip, tokenizer(captions)
+        length = int((tokens > 0).sum(1).max())
+        tokens = tokens[:, :length]
+        with torch.autocast("cpu", torch.bfloat16):
+            x = clip.token_embedding(tokens) + clip.positional_embedding[:length]
+            x = clip.transformer(x, attn_mask=clip.attn_mask[:length, :length])
+            ends = x[torch.arange(len(x)), tokens.argmax(1)]
+            return F.normalize((clip.ln_final(ends) @ clip.text_projection).float(), dim=-1)
+
+
+class Run:
+    """One training run: the student, its optimizer, the running average, and where it stands."""
+
+    def __init__(self, name: str, recipe: Recipe, folder: Path) -> None:
+        torch.manual_seed(recipe.seed)
+        self.name, self.recipe, self.folder = name, recipe, folder
+        self.glyphs = glyphs()
+        self.tags = sorted({t for tags in self.glyphs.tags.values() for t in tags})
+        own = [[float(t in self.glyphs.tags[c]) for t in self.tags] for c in self.glyphs.concepts]
+        self.has_tag = torch.tensor(own)
+        self.student = Student(name, len(self.glyphs.concepts))
+        self.student.clip.visual.to(memory_format=torch.channels_last)
+        self.average = {k: v.clone() for k, v in self.student.clip.state_dict().items()}
+        decayed = [p for p in self.student.parameters() if p.ndim > 1]
+        plain = [p for p in self.student.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": recipe.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
+        self.tokenizer = architectures.tokenizer()
+        self.step = 0
+        if self.checkpoint.exists():
+            self._resume()
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run is kept."""
+        return self.folder / f"{self.name}.pt"
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "step": self.step,
+            "recipe": vars(self.recipe),
+            "student": self.student.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+    def _resume(self) -> None:
+        state = torch.load(self.checkpoint, weights_only=True)
+        if state["recipe"]["seed"] != self.recipe.seed:
+            raise SystemExit(f"{self.checkpoint} was made with another seed; remove it to restart.")
+        self.step = state["step"]
+        self.student.load_state_dict(state["student"])
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def advance(self, scenes: Scenes) -> dict[str, float]:
+        """One optimizer step; returns what there is to report."""
+        r, student = self.recipe, self.student
+        g = torch.Generator().manual_seed(r.seed * 10_000_019 + self.step)
+        scene = scenes.draw(r.batch, g, difficulty=min(1.0, self.step / r.ease_until))
+        for group in self.optimizer.param_groups:
+            group["lr"] = r.learning_rate * self._schedule()
+        since = self.step - r.classify_steps
+        # Text joins after the first phase; the classifier hands over to it within 600 steps.
+        handed = 0.0 if since < 0 else min(1.0, since / 600)
+        student.train()
+        texts = self._texts(g) if since >= 0 else None
+        pixels = scene.pixels
+        if since >= r.clean_steps:
+            pixels = self._attacked(scene, texts, handed, g)
+        embedding, stage = student(pixels)
+        loss = r.stage_weight * F.cross_entropy(stage, scene.concepts, label_smoothing=0.05)
+        if handed < 1:
+            loss = loss + (1 - handed) * self._classify(embedding, scene)
+        if texts is not None:
+            loss = loss + self._caption(embedding, scene, texts, g)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        self.optimizer.step()
+        self._average()
+        self.step += 1
+        return {"loss": float(loss.detach()), **self._right(embedding, scene, texts)}
+
+    def _schedule(self) -> float:
+        warm = min(1.0, (self.step + 1) / self.recipe.warmup)
+        return warm * 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps)) + 1e-3
+
+    def _classify(self, embedding: Tensor, scene: Scene) -> Tensor:
+        logits = embedding @ F.normalize(self.student.prototypes, dim=-1).T
+        return F.cross_entropy(logits * self.student.scale.exp(), scene.concepts)
+
+    def _texts(self, g: torch.Generator) -> Tensor:
+        """One caption of every concept, then one of every tag."""
+        captions = Captions(self.glyphs.tags, g)
+        written = [captions.of(c) for c in self.glyphs.concepts]
+        return self.student.texts(written + [captions.of_tag(t) for t in self.tags], self.tokenizer)
+
+    def _caption(
+        self, embedding: Tensor, scene: Scene, texts: Tensor, g: torch.Generator
+    ) -> Tensor:
+        scale = self.student.clip.logit_scale.exp().clamp(max=100)
+        count = len(self.glyphs.concepts)
+        every = F.cross_entropy(scale * embedding @ texts[:count].T, scene.concepts)
+        # Shared ideas, as a yes or no for each (as SigLIP does): positives count as much as the
+        # many negatives together.
+        target = self.has_tag[scene.concepts]
+        logits = 12 * (embedding @ texts[count:].T) - 4
+        ideas = F.binary_cross_entropy_with_logits(logits, target, pos_weight=torch.tensor(8.0))
+        # CLIP's own loss, with captions in the style of each picture.
+        captions = Captions(self.glyphs.tags, g)
+        half = torch.arange(0, len(embedding), 2)
+        own = [
+            captions.of(self.glyphs.concepts[int(scene.concepts[i])], scene.renderings[int(i)])
+            for i in half
+        ]
+        logits = scale * embedding[half] @ self.student.texts(own, self.tokenizer).T
+        pairs = torch.arange(len(half))
+        contrast = (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
+        return every + 0.3 * ideas + 0.25 * contrast
+
+    def _attacked(
+        self, scene: Scene, texts: Tensor | None, handed: float, g: torch.Generator
+    ) -> Tensor:
+        """The batch's pictures, moved to where the student is most wrong about them."""
+        student, count = self.student, len(self.glyphs.concepts)
+        classes = F.normalize(student.prototypes, dim=-1).detach() * student.scale.exp().detach()
+        if texts is not None:
+            named = texts[:count].detach() * student.clip.logit_scale.exp().detach()
+            classes = (1 - handed) * classes + handed * named
+
+        def loss(pixels: Tensor) -> Tensor:
+            embedding, _ = student(pixels)
+            return F.cross_entropy(embedding @ classes.T, scene.concepts, reduction="sum")
+
+        r = self.recipe
+        grown = min(1.0, (self.step - r.classify_steps - r.clean_steps + 1) / 300)
+        steps = r.attack_steps if self.step > r.steps - r.caption_steps // 3 else 1
+        student.eval()
+        student.requires_grad_(False)
+        try:
+            return pgd_l2(loss, scene.pixels, radius=r.radius * grown, steps=steps, generator=g)
+        finally:
+            student.requires_grad_(True)
+            student.train()
+
+    def _average(self) -> None:
+        # Young averages follow quickly: min(decay, (1 + t) / (10 + t)), as is customary.
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        for key, value in self.student.clip.state_dict().items():
+            kept = self.average[key]
+            if kept.is_floating_point():
+                kept.lerp_(value, 1 - decay)
+            else:
+                kept.copy_(value)
+
+    def _right(self, embedding: Tensor, scene: Scene, texts: Tensor | None) -> dict[str, float]:
+        with torch.no_grad():
+            count = len(self.glyphs.concepts)
+            classes = F.normalize(self.student.prototypes, dim=-1) if texts is None else (
+                texts[:count]
+            )
+            right = ((embedding @ classes.T).argmax(1) == scene.concepts).float()
+            word = torch.tensor([r == "word" for r in scene.renderings])
+        return {"pictures": float(right[~word].mean()), "words": float(right[word].mean())}
+
+    def export(self, path: Path) -> None:
+        """Write the averaged weights in half precision as safetensors."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors: OrderedDict[str, Tensor] = OrderedDict()
+        for key, value in self.average.items():
+            if key == "attn_mask":
+                continue
+            tensors[key] = (value.half() if value.is_floating_point() else value).contiguous()
+        save_file(tensors, str(path), metadata={"name": self.name, "steps": str(self.step)})
+
+
+def train(name: str, recipe: Recipe, folder: Path, out: Path) -> None:
+    """Train to the end of the recipe, from the last checkpoint where there is one."""
+    run = Run(name, recipe, folder)
+    scenes = Scenes(run.glyphs, architectures.SIZE)
+    smooth: dict[str, float] = {}
+    with tqdm(total=recipe.steps, initial=run.step, desc=name, mininterval=5) as bar:
+        while run.step < recipe.steps:
+            for key, value in run.advance(scenes).items():
+                smooth[key] = 0.97 * smooth.get(key, value) + 0.03 * value
+            bar.set_postfix({k: f"{v:.3f}" for k, v in smooth.items()}, refresh=False)
+            bar.update()
+            if run.step % CHECKPOINT_EVERY == 0:
+                run.save()
+                tqdm.write(f"{name} {run.step} " + " ".join(f"{k} {v:.3f}" for k, v in smooth.items()))
+    run.save()
+    run.export(out / f"{name}.safetensors")
+    print(f"wrote {out / name}.safetensors; pictures in the {HELD_OUT_RENDERING!r} style unseen")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of ``python -m lens.zoo.train``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lens.zoo.train",
+        description="Train an embedded model; goes on from its checkpoint where there is one.",
+        epilog="example: python -m lens.zoo.train glyph-rn --runs runs",
+    )
+    parser.add_argument("name", choices=architectures.names())
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder of the final weights")
+    parser.add_argument("--threads", type=int, default=None, help="threads (default: all cores)")
+    parser.add_argument("--classify-steps", type=int, help="shorten or lengthen the first phase")
+    parser.add_argument("--caption-steps", type=int, help="shorten or lengthen the second phase")
+    args = parser.parse_args(argv)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    changes = {
+        key: value
+        for key in ("classify_steps", "caption_steps")
+        if (value := getattr(args, key)) is not None
+    }
+    train(args.name, replace(RECIPES[args.name], **changes), args.runs, args.out)
+
+
+if __name__ == "__main__":
+    main()
