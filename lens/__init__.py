@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lens import capture, data, errors, featurevis, neurons, widgets, zoo
+    from lens import capture, data, errors, featurevis, neurons, zoo
     from lens.featurevis import visualize
     from lens.model import load, wrap
     from lens.neurons.multimodal import multimodal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
+from typing import Any
 
 __all__ = [
     "BadImage",
@@ -22,7 +23,15 @@ __all__ = [
 
 
 class LensError(Exception):
-    """The parent of every error that `lens` raises on purpose."""
+    """The parent of every error that `lens` raises on purpose.
+
+    Attributes
+    ----------
+    done : Any
+        What had been done when it was raised, where there is something to keep.
+    """
+
+    done: Any = None
 
     def __str__(self) -> str:
         # KeyError would print the repr of its argument; a sentence is printed as it is.

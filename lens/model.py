@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -15,11 +14,12 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
-from lens.errors import BadInput, BadWeights, UnknownModel, UnknownSite, suggestion
+from lens.errors import BadImage, BadInput, UnknownModel, UnknownSite, suggestion
 from lens.families import Family, Tower, describe, open_clip
 from lens.families.trace import BATCH, Ran, evaluating, first_tensor, layout_of, trace
 from lens.pictures import open_picture, resized
 from lens.sites import Site, SiteTable, TowerName
+from lens.weights import check_weights, fingerprint
 
 __all__ = ["Model", "load", "wrap"]
 
@@ -90,6 +90,10 @@ class Model:
         """The towers it has: "image", "text"."""
         return list(self._towers)
 
+    def input_shape(self, tower: TowerName) -> tuple[int, ...]:
+        """Return the shape of one input of a tower, the batch axis left out."""
+        return tuple(self._tower(tower).example(1).shape[1:])
+
     def preprocess(self, image: Image.Image) -> Float[Tensor, "channels height width"]:
         """Turn a PIL image into what the image tower takes: resized, cropped, normalised."""
         if self._preprocess is not None:
@@ -122,16 +126,19 @@ class Model:
         Tensor
             What the tower gives: (batch, dim) for a CLIP.
         """
-        if tower not in self._towers:
-            raise BadInput(f"{self.name} has no {tower} tower; it has: {', '.join(self._towers)}.")
         with evaluating(self.module):
-            output = self._towers[tower].run(self.module, self._placed(batch))
+            output = self._tower(tower).run(self.module, self._placed(batch))
         tensor = first_tensor(output)
         if tensor is None:
             raise BadInput(f"The {tower} tower of {self.name} gives no tensor.")
         for listener in self._on_result:
             listener(tower, tensor)
         return tensor
+
+    def _tower(self, name: str) -> Tower:
+        if name not in self._towers:
+            raise BadInput(f"{self.name} has no {name} tower; it has: {', '.join(self._towers)}.")
+        return self._towers[name]
 
     def _placed(self, batch: Tensor) -> Tensor:
         """Move a batch to the weights, and give pictures their type."""
@@ -200,6 +207,9 @@ class Model:
         A float tensor is taken to be preprocessed and goes through as it is.
         """
         if isinstance(item, Tensor) and item.is_floating_point():
+            bad = int((~torch.isfinite(item)).sum())
+            if bad:
+                raise BadImage(f"{label or 'A tensor'} has {bad} NaN or infinite values.")
             return item
         return self.preprocess(open_picture(item, label))
 
@@ -285,13 +295,7 @@ class Model:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with any weight."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.module.state_dict().items()):
-            if isinstance(value, Tensor):
-                digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-                raw = value.detach().cpu().contiguous().flatten().view(torch.uint8)
-                digest.update(raw.numpy().data)
-        return digest.hexdigest()[:16]
+        return fingerprint(self.module)
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.module.parameters())
@@ -425,28 +429,6 @@ def wrap(
         module = module.to(device)
     family = describe(module, example)
     return Model(module, family, name=name, preprocess=preprocess, tokenizer=tokenizer)
-
-
-def check_weights(module: nn.Module, name: str) -> None:
-    """Refuse NaN or infinity among the weights.
-
-    Raises
-    ------
-    BadWeights
-        Naming the first parameter or buffer that has one.
-    """
-    for path, value in module.state_dict().items():
-        if not isinstance(value, Tensor) or not value.is_floating_point():
-            continue
-        # A sum is many times faster than isfinite().all(), and NaN and infinity survive it.
-        if torch.isfinite(value.sum(dtype=torch.float32)) or torch.isfinite(value).all():
-            continue
-        bad = int((~torch.isfinite(value)).sum())
-        if "mask" in path and not torch.isnan(value).any():
-            continue  # minus infinity is what an attention mask is made of
-        raise BadWeights(
-            f"{bad} of the {value.numel()} numbers in {path!r} of {name} are NaN or infinite."
-        )
 
 
 def _first_line(error: BaseException) -> str:

@@ -124,7 +124,7 @@ def _pooled_token(module: Any) -> Callable[[Int[Tensor, "batch tokens"]], Int[Te
         if pool == "first":
             return torch.zeros_like(tokens[:, 0])
         if pool == "eos":
-            return (tokens == eos).int().argmax(dim=-1)
+            return torch.eq(tokens, eos).int().argmax(dim=-1)
         if pool == "argmax":  # the end-of-text token has the largest number
             return tokens.argmax(dim=-1)
         return torch.full_like(tokens[:, 0], length - 1)

@@ -1,0 +1,222 @@
+"""Whatever the user has - files, arrays, a folder, texts, a data set - as batches for a model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lens.errors import BadImage, BadInput
+from lens.model import Model
+
+__all__ = ["Batches", "image_batches", "text_batches"]
+
+
+class Batches:
+    """Batches of inputs, made while they are iterated over; what cannot be read is skipped.
+
+    Attributes
+    ----------
+    total : int or None
+        How many inputs there are, where that is known beforehand.
+    skipped : list of (str, str)
+        What was skipped so far, and why.
+    """
+
+    def __init__(
+        self,
+        named: Iterable[tuple[str, Any]],
+        total: int | None,
+        load: Callable[[Any, str], Tensor],
+        batch_size: int,
+        strict: bool,
+    ) -> None:
+        if batch_size < 1:
+            raise BadInput(f"batch_size must be at least 1, not {batch_size}.")
+        self.total = total
+        self.skipped: list[tuple[str, str]] = []
+        self._named = named
+        self._load = load
+        self._batch_size = batch_size
+        self._strict = strict
+
+    def __iter__(self) -> Iterator[tuple[Tensor, list[str]]]:
+        """Yield batches with the labels of their inputs.
+
+        Raises
+        ------
+        BadInput
+            If nothing at all could be read; with `strict`, at the first input that could not.
+        """
+        self.skipped.clear()
+        read = 0
+        rows: list[Tensor] = []
+        labels: list[str] = []
+        for label, item in self._named:
+            try:
+                row = self._load(item, f"Input {label}" if label.isdigit() else label)
+                if rows and row.shape != rows[0].shape:
+                    raise BadImage(
+                        f"{label} has the shape {tuple(row.shape)}, the inputs before it have "
+                        f"{tuple(rows[0].shape)}."
+                    )
+            except BadInput as error:
+                if self._strict or self.total == 1:
+                    raise
+                self.skipped.append((label, str(error)))
+                continue
+            rows.append(row)
+            labels.append(label)
+            read += 1
+            if len(rows) == self._batch_size:
+                yield torch.stack(rows), labels
+                rows, labels = [], []
+        if rows:
+            yield torch.stack(rows), labels
+        self._report(read)
+
+    def _report(self, read: int) -> None:
+        if not self.skipped:
+            if not read:
+                raise BadInput("There is no input: nothing was given.")
+            return
+        count = len(self.skipped)
+        if not read:
+            raise BadInput(f"None of the {count} inputs could be read: {self.skipped[0][1]}")
+        warnings.warn(
+            f"{count} of {count + read} inputs were skipped ({self.skipped[0][1]}"
+            f"{' ...' if count > 1 else ''}); strict=True stops there instead.",
+            stacklevel=3,
+        )
+
+
+def image_batches(inputs: Any, model: Model, batch_size: int = 64, strict: bool = False) -> Batches:
+    """Read pictures in batches, preprocessed for a model.
+
+    Parameters
+    ----------
+    inputs : picture, path, folder, array, tensor, data set, or a sequence of these
+        Arrays are uint8 or floats in [0, 1], channels last; tensors channels first, and float
+        tensors are taken to be preprocessed already. A folder stands for the files below it.
+        A data set is anything with a length and items that are pictures or begin with one.
+    model : Model
+        Whose preprocessing to use.
+    batch_size : int
+        How many at once.
+    strict : bool
+        Whether to stop at the first picture that cannot be read, rather than skip it.
+
+    Returns
+    -------
+    Batches
+        An iterable of (tensor, labels), with `.skipped` and `.total`.
+
+    Raises
+    ------
+    BadInput
+        If there is nothing to read.
+    """
+    named, total = _listed(inputs, _batch_ndim(model))
+    return Batches(named, total, model.picture, batch_size, strict)
+
+
+def text_batches(inputs: Any, model: Model, batch_size: int = 64, strict: bool = False) -> Batches:
+    """Read texts in batches of token numbers; otherwise like `image_batches`."""
+    texts = [inputs] if isinstance(inputs, str) else inputs
+    if isinstance(texts, Tensor):  # token numbers already
+        return Batches(
+            ((str(i), row) for i, row in enumerate(texts)),
+            len(texts),
+            lambda row, label: row,
+            batch_size,
+            strict,
+        )
+    if isinstance(texts, (Image.Image, Path)) or not isinstance(texts, Iterable):
+        raise BadInput(f"Text sites take a str or several, not {type(inputs).__name__}.")
+    texts = list(texts)
+    if not texts:
+        raise BadInput("There is no input: the list is empty.")
+    return Batches(
+        ((str(text), text) for text in texts),
+        len(texts),
+        lambda text, label: model.tokens([text])[0],
+        batch_size,
+        strict,
+    )
+
+
+def _listed(inputs: Any, batch_ndim: int) -> tuple[Iterable[tuple[str, Any]], int | None]:
+    """Name every single picture, and count them where that needs no reading."""
+    if isinstance(inputs, (str, Path)) and Path(inputs).is_dir():
+        files = _files(Path(inputs))
+        return [(str(file), file) for file in files], len(files)
+    if isinstance(inputs, (str, Path, Image.Image)):
+        return [(_label(inputs, 0), inputs)], 1
+    if isinstance(inputs, (Tensor, np.ndarray)):
+        # One dimension more than a single input has: several.
+        many = inputs.ndim >= (batch_ndim if isinstance(inputs, Tensor) else 4)
+        rows = inputs if many else inputs[None]
+        if len(rows) == 0:
+            raise BadInput(f"There is no input: the array has the shape {tuple(inputs.shape)}.")
+        return ((str(i), row) for i, row in enumerate(rows)), len(rows)
+    if hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__"):
+        if len(inputs) == 0:
+            raise BadInput(f"There is no input: the {type(inputs).__name__} is empty.")
+        parts: Iterable[Any] = (inputs[i] for i in range(len(inputs)))
+        nested = isinstance(inputs, (list, tuple)) and any(_is_many(p, batch_ndim) for p in inputs)
+        return _each(parts, batch_ndim), None if nested else len(inputs)
+    if isinstance(inputs, Iterable):
+        return _each(inputs, batch_ndim), None
+    raise BadInput(
+        f"Pictures cannot be read from an object of type {type(inputs).__name__}; give PIL images, "
+        f"arrays, tensors, paths, a folder or a data set."
+    )
+
+
+def _each(parts: Iterable[Any], batch_ndim: int) -> Iterator[tuple[str, Any]]:
+    number = 0
+    for part in parts:
+        item = part[0] if isinstance(part, (tuple, list)) and part else part
+        if _is_many(item, batch_ndim):
+            inside, _ = _listed(item, batch_ndim)
+            for label, picture in inside:
+                yield (label if isinstance(item, (str, Path)) else str(number)), picture
+                number += 1
+        else:
+            yield _label(item, number), item
+            number += 1
+
+
+def _is_many(item: Any, batch_ndim: int) -> bool:
+    if isinstance(item, (str, Path)):
+        return Path(item).is_dir()
+    if isinstance(item, Tensor):
+        return item.ndim >= batch_ndim
+    return isinstance(item, np.ndarray) and item.ndim >= 4
+
+
+def _files(folder: Path) -> list[Path]:
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    )
+    if not found:
+        raise BadInput(f"There is no input: the folder {str(folder)!r} is empty.")
+    return found
+
+
+def _label(item: Any, number: int) -> str:
+    if isinstance(item, (str, Path)):
+        return str(item)
+    return str(getattr(item, "filename", "") or number)
+
+
+def _batch_ndim(model: Model) -> int:
+    return len(model.input_shape("image")) + 1

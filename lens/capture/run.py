@@ -1,0 +1,208 @@
+"""`lens.capture`: inputs in, activations out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from lens.capture.activations import Activations
+from lens.capture.hooks import Taps, record
+from lens.capture.inputs import image_batches, text_batches
+from lens.capture.memory import check_fits
+from lens.errors import BadInput, LensError
+from lens.model import Model
+from lens.sites import Site, unit_values
+
+__all__ = ["capture"]
+
+Reduce = Literal["mean", "max", "cls", "eot"] | Callable[[Site, Tensor], Tensor] | None
+POOLS = ("mean", "max", "cls", "eot")
+
+
+def capture(
+    model: Model,
+    inputs: Any,
+    sites: str | Site | Iterable[str | Site] | Callable[[Site], bool],
+    *,
+    reduce: Reduce = None,
+    batch_size: int = 64,
+    strict: bool = False,
+    progress: bool = True,
+    device: str | torch.device | None = None,
+) -> Activations:
+    """Run a model on some inputs and keep what some of its sites compute, in memory.
+
+    The model runs in eval mode without gradients, and only as far as the last site; it is left
+    as it was.
+
+    Parameters
+    ----------
+    model : Model
+        From `lens.load` or `lens.wrap`.
+    inputs : pictures or texts
+        For image sites: PIL images, paths, a folder, arrays (uint8, or floats in [0, 1]; channels
+        last), tensors (channels first; float tensors are taken to be preprocessed), a data set,
+        or a list of these. For text sites: strings.
+    sites : str, Site, several of these, or a predicate
+        Names and globs, as `model.sites(...)` takes them; of one tower.
+    reduce : {"mean", "max", "cls", "eot"} or callable, optional
+        Keep one number a unit (see `unit_values`; "eot" reads texts at their end), or what a
+        function of the site and its tensor gives, batch first.
+    batch_size : int
+        How many inputs run at once.
+    strict : bool
+        Whether an input that cannot be read is an error; otherwise it is skipped, counted in
+        `.skipped`, and a warning says so.
+    progress : bool
+        Whether to show a bar.
+    device : str or torch.device, optional
+        Where to run; the model is moved there and back.
+
+    Returns
+    -------
+    Activations
+        Float32 arrays by site name, one row an input, batch axis first.
+
+    Raises
+    ------
+    UnknownSite
+        If there is no such site, with the nearest names.
+    BadInput
+        If nothing could be read, or with `strict` the first that could not be; what had been
+        captured until then is in the error's `.done`.
+    TooLarge
+        If the result would not fit into memory, with the numbers.
+
+    Examples
+    --------
+    >>> acts = lens.capture(model, "pictures/", ["image.layer4"], reduce="mean")
+    >>> acts["image.layer4"].shape
+    (1000, 1024)
+    """
+    chosen = _one_tower(model.sites(sites))
+    tower = chosen[0].tower
+    _check_reduce(reduce, tower)
+    batches = (image_batches if tower == "image" else text_batches)(
+        inputs, model, batch_size, strict
+    )
+    _check_size(chosen, batches.total, reduce)
+    columns = {site.name: _Column(batches.total) for site in chosen}
+    labels: list[str] = []
+    positions = _Column(batches.total, np.int64)
+
+    def so_far() -> Activations:
+        arrays = {name: column.array[: len(labels)] for name, column in columns.items()}
+        read_at = positions.array[: len(labels)] if tower == "text" else None
+        return Activations(arrays, chosen, labels, batches.skipped, read_at)
+
+    bar = tqdm(total=batches.total, desc="capture", unit="input", disable=not progress)
+    try:
+        with bar, _on(model, device), torch.no_grad(), record(chosen) as taps:
+            for batch, names in batches:
+                _forward(taps, chosen[0], batch)
+                read_at = model.pooled_token(batch) if tower == "text" else None
+                for site in chosen:
+                    columns[site.name].add(_reduced(site, taps[site.name], reduce, read_at))
+                if read_at is not None:
+                    positions.add(read_at)
+                labels.extend(names)
+                bar.update(len(labels) + len(batches.skipped) - bar.n)
+    except LensError as error:
+        error.done = so_far() if labels else None
+        raise
+    return so_far()
+
+
+def _forward(taps: Taps, site: Site, batch: Tensor) -> None:
+    try:
+        taps.forward(batch)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        takes = site.model.input_shape(site.tower)
+        if isinstance(error, LensError) or tuple(batch.shape[1:]) == takes:
+            raise
+        raise BadInput(
+            f"{site.model.name} does not run on inputs of the shape {tuple(batch.shape[1:])}; "
+            f"it takes {takes}."
+        ) from error
+
+
+def _reduced(site: Site, tensor: Tensor, reduce: Reduce, read_at: Tensor | None) -> Tensor:
+    """Apply `reduce`; the batch axis comes first in either case."""
+    if callable(reduce):
+        return reduce(site, tensor)
+    if reduce == "eot":
+        return tensor if site.layout == "BD" else unit_values(site, tensor, position=read_at)
+    if reduce is not None:
+        return unit_values(site, tensor, reduce)
+    return tensor.movedim(site.batch_axis, 0)
+
+
+def _check_reduce(reduce: Reduce, tower: str) -> None:
+    if reduce is not None and not callable(reduce) and reduce not in POOLS:
+        raise BadInput(f"reduce is one of {', '.join(POOLS)} or a function, not {reduce!r}.")
+    if reduce == "eot" and tower != "text":
+        raise BadInput("reduce='eot' is for texts; pictures take 'mean', 'max' or 'cls'.")
+
+
+def _one_tower(sites: Sequence[Site]) -> list[Site]:
+    if not sites:
+        raise BadInput("There is no site to look at: the list is empty.")
+    if len({site.tower for site in sites}) > 1:
+        raise BadInput(
+            "Image and text sites cannot be captured together: pictures go to the one, texts to "
+            "the other."
+        )
+    return list(sites)
+
+
+def _check_size(sites: Sequence[Site], total: int | None, reduce: Reduce) -> None:
+    if total is None or callable(reduce):
+        return
+    row = sum(site.n_units if reduce else prod(site.shape) for site in sites)
+    check_fits(
+        4 * row * total,
+        f"{total} inputs at {len(sites)} sites",
+        "reduce='mean' keeps one number a unit" if reduce is None else "take fewer at a time",
+    )
+
+
+@contextmanager
+def _on(model: Model, device: str | torch.device | None) -> Iterator[None]:
+    """Run a model on a device, and bring it back."""
+    if device is None or torch.device(device) == model.device:
+        yield
+        return
+    home = model.device
+    model.module.to(device)
+    try:
+        yield
+    finally:
+        model.module.to(home)
+
+
+class _Column:
+    """Rows that arrive in batches, in one array: of the expected length, or else doubling."""
+
+    def __init__(self, total: int | None, dtype: type = np.float32) -> None:
+        self._total = total
+        self._dtype = dtype
+        self._filled = 0
+        self.array: np.ndarray = np.empty((0,), dtype)
+
+    def add(self, rows: Tensor) -> None:
+        values = rows.detach().to("cpu", torch.float32 if self._dtype is np.float32 else None)
+        end = self._filled + len(values)
+        if end > len(self.array) or self._filled == 0:
+            length = max(end, self._total or 2 * end)
+            grown = np.empty((length, *values.shape[1:]), self._dtype)
+            grown[: self._filled] = self.array[: self._filled] if self._filled else 0
+            self.array = grown
+        self.array[self._filled : end] = values.numpy()
+        self._filled = end
