@@ -83,9 +83,10 @@ def sort_out(table: pd.DataFrame) -> Cells:
             row = int(np.flatnonzero(table[column].isna())[0])
             raise BadInput(f"Row {row} of the table of stimuli has no {column}.")
 
-    concept_of, concepts = pd.factorize(table["concept"])
-    rendering_of, renderings = pd.factorize(table["rendering"])
-    concepts, renderings = np.asarray(concepts), [str(name) for name in renderings]
+    concept_of, concept_index = pd.factorize(table["concept"])
+    rendering_of, rendering_index = pd.factorize(table["rendering"])
+    concepts = np.asarray(concept_index)
+    renderings = [str(name) for name in rendering_index]
     if len(renderings) < 2:
         found = f"only {renderings[0]!r}" if renderings else "none"
         raise BadInput(
@@ -129,7 +130,7 @@ def _split(table: pd.DataFrame, cell_of: np.ndarray) -> np.ndarray:
     """Give 0 (discovery) or 1 (held-out) for every row."""
     if "split" not in table:
         return pd.Series(cell_of).groupby(cell_of).cumcount().to_numpy() % 2
-    split_of = pd.Index(SPLITS).get_indexer(table["split"])
+    split_of = pd.Index(SPLITS).get_indexer(pd.Index(table["split"]))
     if (split_of < 0).any():
         odd = table["split"].iloc[int(np.argmin(split_of))]
         raise BadInput(f'A split is "discovery" or "held-out"; the table of stimuli has {odd!r}.')
