@@ -1,0 +1,5 @@
+"""The neuron page."""
+
+from lens.widgets.neuron.page import NeuronPage, neuron
+
+__all__ = ["NeuronPage", "neuron"]

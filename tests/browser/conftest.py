@@ -1,0 +1,204 @@
+"""A real JupyterLab and a real Chromium, both with clean settings, for any view's test."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+from ipykernel.kernelspec import install
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+KERNEL = "lens-tests"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# Without these, Chromium looks for updates and for its maker's hosts at every start.
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium: the system's, or the one that LENS_CHROMIUM names."""
+    path = os.environ.get("LENS_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        pytest.fail(
+            "The browser tests drive Chromium, which is not installed: `apt-get install chromium`, "
+            "or set LENS_CHROMIUM to a Chromium or Chrome.",
+            pytrace=False,
+        )
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Watched:
+    """A browser page, and what it should not have done."""
+
+    page: Page
+    errors: list[str]
+    strangers: list[str]
+
+    def clean(self) -> None:
+        """Assert that there was no error and that nothing but the own address was asked for."""
+        assert not self.errors, "\n".join(self.errors)
+        assert not self.strangers, "\n".join(self.strangers)
+
+
+@pytest.fixture
+def watch(browser: Browser) -> Iterator[Callable[..., Watched]]:
+    """Open pages that may reach one address only: ``watch("file:", color_scheme="dark")``."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(own: str, **settings: object) -> Watched:
+        context = browser.new_context(**{"viewport": {"width": 1400, "height": 1000}, **settings})
+        contexts.append(context)
+        watched = Watched(context.new_page(), [], [])
+
+        def guard(route):
+            address = route.request.url
+            if address.startswith((own, "data:", "blob:")):
+                return route.continue_()
+            watched.strangers.append(address)
+            return route.abort()
+
+        context.route("**/*", guard)
+        watched.page.on("pageerror", lambda problem: watched.errors.append(str(problem)))
+        watched.page.on(
+            "console",
+            lambda said: watched.errors.append(said.text) if said.type == "error" else None,
+        )
+        return watched
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@dataclass
+class Lab:
+    """A running JupyterLab server."""
+
+    address: str
+    root: Path
+
+    def notebook(self, name: str, cells: list[str]) -> str:
+        """Write a notebook for the tests' own Python; give the address that opens it."""
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        book.metadata.kernelspec = {"name": KERNEL, "display_name": KERNEL, "language": "python"}
+        nbformat.write(book, self.root / name)
+        return f"{self.address}/lab/tree/{name}?reset"
+
+    def run(self, page: Page, address: str) -> None:
+        """Open a notebook and start all of its cells."""
+        page.goto(address)
+        page.wait_for_selector(".jp-Notebook .jp-Cell")
+        page.wait_for_function(
+            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+            " === 'idle'"
+        )
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def theme(self, page: Page, name: str) -> None:
+        """Put on "JupyterLab Light" or "JupyterLab Dark"."""
+        page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name
+        )
+        light = str(name.endswith("Light")).lower()
+        page.wait_for_selector(f"body[data-jp-theme-light='{light}']")
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab on a free port, with settings, kernels and notebooks of its own."""
+    home = tmp_path_factory.mktemp("lab")
+    root = home / "notebooks"
+    root.mkdir()
+    install(prefix=str(home / "kernels"), kernel_name=KERNEL, display_name=KERNEL)
+    _settings(home / "settings")
+    address = f"http://127.0.0.1:{_free_port()}"
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser"),
+        *("--IdentityProvider.token=", f"--ServerApp.root_dir={root}"),
+        *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={address.rsplit(':', 1)[1]}"),
+        *("--ServerApp.port_retries=0", "--LabApp.expose_app_in_browser=True"),
+        *("--LabApp.extension_manager=readonly", "--ServerApp.terminals_enabled=False"),
+        *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+    ]
+    log = home / "server.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command, env=_environment(home), stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait(f"{address}/api/status", server, log)
+            yield Lab(address, root)
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _environment(home: Path) -> dict[str, str]:
+    own = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "IPYTHONDIR": "ipython",
+    }
+    kernels = str(home / "kernels" / "share" / "jupyter")
+    return {
+        **os.environ,
+        **{name: str(home / folder) for name, folder in own.items()},
+        "JUPYTER_PATH": kernels,
+        "JUPYTER_PREFER_ENV_PATH": "1",
+    }
+
+
+def _settings(folder: Path) -> None:
+    """Answer beforehand what JupyterLab would ask at its first start."""
+    told = {
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        "apputils-extension/themes": {"theme": "JupyterLab Light", "adaptive-theme": False},
+    }
+    for name, values in told.items():
+        path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values), encoding="utf-8")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait(address: str, server: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.3)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-3000:]}")

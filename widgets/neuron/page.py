@@ -1,0 +1,259 @@
+"""The neuron page: one unit of a model on one screen, live in a notebook or saved as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from lens.errors import BadInput, UnitOutOfRange
+from lens.sites import Site, Unit
+from lens.widgets import host
+from lens.widgets.neuron.pictures import Draw, Pictures, drawing
+from lens.widgets.neuron.traits import card_traits
+from lens.widgets.neuron.verdict import ACCEPTED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lens.neurons.card import NeuronCard
+
+HERE = Path(__file__).parent
+
+
+class NeuronPage(anywidget.AnyWidget):
+    """What one unit wants, what excites it, and how sure we are; made by `lens.neuron`.
+
+    Attributes
+    ----------
+    index
+        The unit shown. Set it to show another one.
+    listed
+        The units that previous and next walk through: ``{"index", "label"}`` each.
+    """
+
+    _esm = HERE / "neuron.js"
+    _css = HERE / "neuron.css"
+
+    index = traitlets.Int().tag(sync=True)
+    listed = traitlets.List().tag(sync=True)
+    card = traitlets.Dict().tag(sync=True)
+    picture = traitlets.Dict().tag(sync=True)
+    notice = traitlets.Unicode().tag(sync=True)
+    offline = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(
+        self,
+        index: int,
+        make_card: Callable[[int], NeuronCard],
+        draw: Draw | None = None,
+        labels: Mapping[int, str] | None = None,
+    ) -> None:
+        """Build the page of one unit; `lens.neuron` knows where the data comes from.
+
+        Parameters
+        ----------
+        index
+            The unit shown first.
+        make_card
+            Gives the card of any unit of the site.
+        draw
+            Gives the pictures of units; None for a page without pictures.
+        labels
+            The listed units, in order, with a word for each.
+        """
+        self._make_card = make_card
+        self._cards: dict[int, dict[str, Any]] = {}
+        self._pictures = Pictures(draw, self._deliver)
+        first = self._card(index)
+        super().__init__(
+            index=index,
+            card=first,
+            picture=self._pictures.now(index),
+            listed=[{"index": i, "label": label} for i, label in (labels or {}).items()],
+        )
+        self.on_msg(self._opened)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page as one HTML file that needs no kernel and no network.
+
+        It holds the unit shown and the listed ones; previous, next, jump and hover work among them.
+        Pictures that are not there yet are computed first.
+
+        Parameters
+        ----------
+        path
+            Ends in ``.html``. Missing folders are made.
+
+        Raises
+        ------
+        BadInput
+            For another kind of file.
+        """
+        path = Path(path)
+        if path.suffix.lower() not in (".html", ".htm"):
+            raise BadInput(f"A neuron page is saved as .html, not as {path.name!r}.")
+        labels = {self.index: ""} | {unit["index"]: unit["label"] for unit in self.listed}
+        if any(unit["index"] == self.index for unit in self.listed):
+            labels = {unit["index"]: unit["label"] for unit in self.listed}
+        indices = list(labels)
+        pictures = self._pictures.all(indices)
+        answers = {
+            index: {"card": self._card(index), "picture": picture}
+            for index, picture in zip(indices, pictures, strict=True)
+        }
+        state = {
+            "index": self.index,
+            "listed": [{"index": i, "label": label} for i, label in labels.items()],
+            "notice": "",
+            "offline": True,
+            **answers[self.index],
+        }
+        text = host.page(
+            str(self._card(self.index)["name"]),
+            esm=str(self._esm),
+            css=str(self._css),
+            state=state,
+            asks="index",
+            answers=answers,
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def __repr__(self) -> str:
+        return f"{self.card['name']}: {self.card['verdict']['headline']}"
+
+    def _card(self, index: int) -> dict[str, Any]:
+        if index not in self._cards:
+            self._cards[index] = card_traits(self._make_card(index))
+        return self._cards[index]
+
+    @traitlets.validate("index")
+    def _in_range(self, proposal: Any) -> int:
+        index, n_units = proposal["value"], next(iter(self._cards.values()))["n_units"]
+        if not 0 <= index < n_units:
+            raise UnitOutOfRange(f"This page has the units 0 to {n_units - 1}, not {index}.")
+        return index
+
+    @traitlets.observe("index")
+    def _answer(self, change: Any) -> None:
+        """Send the card at once; the picture follows from its thread when it is done."""
+        index = change["new"]
+        if not self.card or self.card["index"] == index:
+            return
+        try:
+            card = self._card(index)
+        except Exception as problem:  # the page says it; the notebook goes on
+            self.notice = f"Unit {index} could not be shown: {problem}"
+            return
+        with self.hold_sync():
+            self.notice = ""
+            self.picture = self._pictures.now(index)
+            self.card = card
+        self._pictures.want(index)
+
+    def _opened(self, _widget: Any, message: Any, _buffers: Any) -> None:
+        """Begin with the first picture once somebody looks; a page that is only saved waits."""
+        if message == {"kind": "open"}:
+            self._pictures.want(self.index)
+
+    def _deliver(self, picture: dict[str, Any]) -> None:
+        if picture["index"] == self.index:
+            self.picture = picture
+
+
+def neuron(
+    unit: Unit,
+    *,
+    units: Iterable[Unit | int] | pd.DataFrame | None = None,
+    stimuli: Any = None,
+    visualize: bool | Mapping[str, Any] = True,
+) -> NeuronPage:
+    """Open the page of one unit: what it wants, what excites it, and how sure we are.
+
+    Live in JupyterLab, every unit of the site can be walked to; ``page.save("unit.html")`` writes
+    the same page as one file for which neither a kernel nor a network is needed.
+
+    Parameters
+    ----------
+    unit
+        The unit shown first, such as ``model.site("image.layer4").unit(17)``.
+    units
+        Units of the same site that previous and next walk through and that `save` exports: units,
+        their numbers, or rows of the table that `lens.multimodal` returns. All units of the site
+        are walked through where it is None, and `save` exports the one that is shown.
+    stimuli
+        What the unit is looked at with; the embedded glyphs if not given.
+    visualize
+        False leaves the feature visualization out; a mapping holds settings for `lens.visualize`,
+        such as ``{"steps": 128}``.
+
+    Raises
+    ------
+    BadInput
+        If `unit` is not a unit, or `units` are not of its site.
+    UnitOutOfRange
+        If one of `units` does not exist.
+
+    Examples
+    --------
+    >>> model = lens.load()
+    >>> table = lens.multimodal(model)
+    >>> site = model.site("image.layer4")
+    >>> lens.neuron(site.unit(table.unit[0]), units=table.head(20))  # doctest: +SKIP
+    """
+    from lens.neurons.card import card
+
+    if not isinstance(unit, Unit):
+        hint = "; ask it for one, as in site.unit(0)" if isinstance(unit, Site) else ""
+        raise BadInput(f"lens.neuron takes a unit of a site, not a {type(unit).__name__}{hint}.")
+    site = unit.site
+    listed = _listed(unit, units)
+    draw = drawing(site, visualize if isinstance(visualize, Mapping) else {}) if visualize else None
+    return NeuronPage(
+        unit.index,
+        lambda index: card(site.unit(index), stimuli=stimuli),
+        draw,
+        _labelled(site, stimuli, listed),
+    )
+
+
+def _listed(unit: Unit, units: Iterable[Unit | int] | pd.DataFrame | None) -> list[int]:
+    """Give the numbers of the listed units in order, with `unit` among them."""
+    if units is None:
+        return []
+    site = unit.site
+    if hasattr(units, "columns"):
+        if "unit" not in units.columns:
+            raise BadInput(f"A table of units needs a column 'unit'; it has {list(units.columns)}.")
+        if units.attrs.get("site", site.name) not in (site.name, site.pre_activation.name):
+            raise BadInput(
+                f"A page shows one site's units: the table is of {units.attrs['site']}, "
+                f"the unit of {site.name}."
+            )
+        units = units["unit"]
+    listed = []
+    for one in units:
+        if isinstance(one, Unit) and one.site != site:
+            raise BadInput(f"A page shows one site's units: {one!r} is not of {site.name}.")
+        listed.append(site.unit(one.index if isinstance(one, Unit) else one).index)
+    return list(dict.fromkeys(listed if unit.index in listed else [unit.index, *listed]))
+
+
+def _labelled(site: Site, stimuli: Any, indices: Sequence[int]) -> dict[int, str]:
+    """Give units the concept that was found for them; no word where none was."""
+    from lens.neurons.multimodal import table_of
+    from lens.neurons.responses import responses
+
+    if not indices:
+        return {}
+    try:
+        table = table_of(responses(site, stimuli))
+    except BadInput:  # stimuli that allow for no test
+        return dict.fromkeys(indices, "")
+    found = table[table["q"] <= ACCEPTED].set_index("unit")["concept"]
+    return {index: str(found.get(index, "")) for index in indices}
