@@ -72,7 +72,7 @@ def _measure_alike(objectives: Sequence[Any], scene: Scene) -> Float[Tensor, " i
             _measure_alike([o.left for o in objectives], scene),
             _measure_alike([o.right for o in objectives], scene),
         )
-    return _MEASURES[first.kind](objectives, scene)
+    return MEASURES[first.kind](objectives, scene)
 
 
 def activation_at(
@@ -185,7 +185,7 @@ _SIGNS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "-": operator.sub,
     "*": operator.mul,
 }
-_MEASURES: dict[str, Callable[[Sequence[Term], Scene], Tensor]] = {
+MEASURES: dict[str, Callable[[Sequence[Term], Scene], Tensor]] = {
     "unit": _unit,
     "direction": _direction,
     "cosine_direction": _cosine_direction,

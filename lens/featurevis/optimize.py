@@ -167,14 +167,16 @@ def look(
 
 @contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients to parameters inside; everything as it was afterwards."""
+    """Eval mode, and gradients to the image alone; everything as it was afterwards."""
     modes = [(part, part.training) for part in module.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
     try:
         module.eval()
         for parameter, _ in wanted:
             parameter.requires_grad_(False)
-        yield
+        # A notebook may have switched gradients off for all of its cells.
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
     finally:
         for part, training in modes:
             part.training = training
