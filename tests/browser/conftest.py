@@ -18,15 +18,22 @@ from pathlib import Path
 import nbformat
 import pytest
 from ipykernel.kernelspec import install
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 KERNEL = "lens-tests"
+# How long anything may take, in seconds; a machine that does other things needs more.
+PATIENCE = float(os.environ.get("LENS_PATIENCE", "60"))
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # Without these, Chromium looks for updates and for its maker's hosts at every start.
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +47,10 @@ def browser() -> Iterator[Browser]:
             pytrace=False,
         )
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        chromium = playwright.chromium.launch(
+            executable_path=path, args=FLAGS, timeout=1000 * PATIENCE
+        )
+        expect.set_options(timeout=1000 * PATIENCE)
         yield chromium
         chromium.close()
 
@@ -67,6 +77,7 @@ def watch(browser: Browser) -> Iterator[Callable[..., Watched]]:
     def open_page(own: str, **settings: object) -> Watched:
         context = browser.new_context(**{"viewport": {"width": 1400, "height": 1000}, **settings})
         contexts.append(context)
+        context.set_default_timeout(1000 * PATIENCE)
         watched = Watched(context.new_page(), [], [])
 
         def guard(route):
@@ -191,8 +202,8 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait(address: str, server: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
+def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if server.poll() is not None:
             break

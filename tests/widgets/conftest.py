@@ -18,7 +18,13 @@ def random_clip() -> open_clip.CLIP:
         return open_clip.CLIP(
             embed_dim=32,
             vision_cfg={"layers": [1, 1, 1, 1], "width": 8, "image_size": 64, "patch_size": None},
-            text_cfg={"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+            text_cfg={
+                "context_length": 16,
+                "vocab_size": 49408,
+                "width": 32,
+                "heads": 2,
+                "layers": 1,
+            },
         ).eval()
 
 

@@ -32,7 +32,9 @@ def write(**changes) -> str:
 
 
 def test_json_and_bytes_come_back():
-    page = write(state={"index": 1, "deep": [{"image": b"\x00\xff\x10"}]}, answers={1: {"b": b"xy"}})
+    page = write(
+        state={"index": 1, "deep": [{"image": b"\x00\xff\x10"}]}, answers={1: {"b": b"xy"}}
+    )
     data, binary = unpack(page)
     start, length = data["state"]["deep"][0]["image"]["$bytes"]
     assert binary[start : start + length] == b"\x00\xff\x10"
@@ -65,9 +67,7 @@ def test_nothing_in_the_data_or_the_script_ends_an_element_early():
 
 
 def test_the_title_is_escaped():
-    page = host.page(
-        "<b>&", esm="", css="", state={}, asks="index", answers={}
-    )
+    page = host.page("<b>&", esm="", css="", state={}, asks="index", answers={})
     assert "<title>&lt;b&gt;&amp;</title>" in page
 
 

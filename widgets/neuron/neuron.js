@@ -196,7 +196,7 @@ function render({ model, el }) {
 
   const listed = () => model.get("listed") ?? [];
   const current = () => model.get("index");
-  const n = () => model.get("card")?.n_units ?? 0;
+  const n = () => model.get("card").n_units;
 
   const crumbs = html("p", { class: "crumbs" });
   const title = html("h1");
@@ -254,7 +254,7 @@ function render({ model, el }) {
 
   function keys(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target === wanted) return;
-    const act = { ArrowLeft: () => go(step(-1)), ArrowRight: () => go(step(1)), h: toggle, "/": () => wanted.select() }[event.key];
+    const act = { ArrowLeft: () => go(step(-1)), ArrowRight: () => go(step(1)), h: toggle, "/": () => wanted.select() }[event.key.length > 1 ? event.key : event.key.toLowerCase()];
     if (!act) return;
     event.preventDefault();
     event.stopPropagation();
@@ -270,11 +270,13 @@ function render({ model, el }) {
 
   // The header answers at once; the body follows when its card is there.
   function walk() {
-    const waiting = model.get("card")?.index !== current() && !model.get("notice");
+    const old = model.get("card").index !== current();
+    const failed = old && Boolean(model.get("notice"));
     title.textContent = `Unit ${current()}`;
     wanted.value = String(current());
     total.textContent = `of ${n()}`;
-    root.setAttribute("aria-busy", String(waiting));
+    root.setAttribute("aria-busy", String(old && !failed));
+    body.hidden = verdict.hidden = failed;
     for (const [button, way, word] of [[previous, -1, "Previous"], [next, 1, "Next"]]) {
       const to = step(way);
       button.setAttribute("aria-disabled", String(to === null));
@@ -282,22 +284,30 @@ function render({ model, el }) {
       button.setAttribute("aria-label", name);
       button.title = name;
     }
-    list.replaceChildren(...listed().map((unit) =>
-      html("button", { type: "button", "aria-current": unit.index === current() && "true", onclick: () => go(unit.index) },
-        html("b", {}, String(unit.index)), unit.label && html("span", {}, unit.label))));
-    const chosen = list.querySelector("[aria-current]");
-    if (chosen) list.scrollTop = chosen.offsetTop - list.offsetTop - 40;
+    for (const button of list.children) {
+      const chosen = Number(button.value) === current();
+      button.setAttribute("aria-current", String(chosen));
+      if (chosen) list.scrollTop = button.offsetTop - list.offsetTop - 40;
+    }
+  }
+
+  function enlist() {
+    list.replaceChildren(...listed().map(({ index, label: word }) =>
+      html("button", { type: "button", value: index, onclick: () => go(index) }, html("b", {}, String(index)), word && html("span", {}, word))));
+    walk();
   }
 
   function draw() {
     const card = model.get("card");
     walk();
-    if (!card || card.index !== current()) return;
+    if (card.index !== current()) return;
+    const focused = body.contains(document.activeElement);
     crumbs.replaceChildren(html("span", {}, card.model), html("span", { "aria-hidden": "true" }, "/"), html("span", {}, card.site));
     verdict.textContent = card.verdict.headline;
     verdict.dataset.level = card.verdict.level;
     charts.length = 0;
     body.replaceChildren(...[wants(), excites(card), responds(card), sure(card), histogram(card), words(card)].filter(Boolean));
+    if (focused) root.focus({ preventScroll: true });  // what had the focus is gone; the keys still work
     show();
     redraw();
   }
@@ -337,7 +347,7 @@ function render({ model, el }) {
       const where = example.heat ? { ...example.heat, values: new Uint8Array(example.heat.values.buffer, example.heat.values.byteOffset, example.heat.values.byteLength) } : null;
       const spoken = `${example.concept}, ${example.rendering}, activation ${number(example.value)}` + (where ? `, most excited at the ${where.peak}` : "");
       const thumb = html("div", { class: "thumb", role: "img", tabindex: 0, "aria-label": spoken });
-      grid.append(html("li", {}, thumb, html("div", { class: "what", title: `${example.concept}, ${example.rendering}` }, html("b", {}, example.concept), html("span", {}, example.rendering)), html("div", { class: "value" }, aligned(example.value))));
+      grid.append(html("li", {}, thumb, html("div", { class: "what", title: `${example.concept}, ${example.rendering}` }, html("b", {}, example.concept), html("i", {}, aligned(example.value)), html("span", {}, example.rendering))));
       return [thumb, where];
     });
     bitmap(card.atlas.image).then((atlas) => slots.forEach(([thumb, where], i) => {
@@ -391,7 +401,7 @@ function render({ model, el }) {
   function words({ words: found }) {
     if (!found.length) return null;
     const most = Math.max(...found.map(([, score]) => Math.abs(score))) || 1;
-    return section("words", "Words nearest to it", "Ranked by the unit\u2019s direction in the joint space of images and text (a least-squares estimate over the stimuli).",
+    return section("words", "Words it pulls towards", "What one standard deviation more of this unit adds to an image\u2019s similarity with a word, over the average word (least squares over the stimuli).",
       bars(found.map(([word, score]) => [word, score / most, number(score, 2)])));
   }
 
@@ -411,11 +421,12 @@ function render({ model, el }) {
   // -- following the model
 
   const said = () => (complain(model.get("notice")), walk());
-  const changes = { card: draw, index: draw, listed: walk, picture: show, notice: said };
+  const changes = { card: draw, index: draw, listed: enlist, picture: show, notice: said };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
   let width = 0;
   const watch = new ResizeObserver(() => root.clientWidth !== width && ((width = root.clientWidth), redraw()));
   watch.observe(root);
+  enlist();
   draw();
   model.send({ kind: "open" });
   return () => {

@@ -56,7 +56,9 @@ class Pictures:
                 return
             self._wish = index
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="lens-pictures", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._work, name="lens-pictures", daemon=True
+                )
                 self._thread.start()
 
     def all(self, indices: Sequence[int]) -> list[Picture]:

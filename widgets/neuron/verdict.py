@@ -13,8 +13,8 @@ ACCEPTED = 0.05
 STRONG = 0.95
 
 CAUTION = (
-    "The concept was chosen on one half of the stimuli and tested on the other half. It is the best "
-    "of the concepts tried, for these stimuli: natural images may show something else."
+    "The concept was chosen on one half of the stimuli and tested on the other half. It is the "
+    "best of the concepts tried, for these stimuli: natural images may show something else."
 )
 
 
