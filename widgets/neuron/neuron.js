@@ -7,178 +7,12 @@
 //   listed   [{index, label}] the units that previous and next walk through, or []
 //   notice   one sentence about what went wrong, or ""
 //   offline  true in an exported page, which holds the listed units only
-//
-// Text from data becomes text nodes and attributes, never markup.
 
-const element = (space) => (tag, attributes = {}, ...children) => {
-  const node = document.createElementNS(space, tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== false && value != null) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child != null));
-  return node;
-};
-const html = element("http://www.w3.org/1999/xhtml");
-const svg = element("http://www.w3.org/2000/svg");
+import { aligned, bitmap, html, known, number, painted, probability, signed, svg } from "../draw.js";
+import { bars, histogramChart, overlays, responseChart } from "./charts.js";
 
-// ---- numbers as people read them
-
-const MINUS = "\u2212";
-const known = (x) => typeof x === "number" && Number.isFinite(x);
-const signed = (text) => text.replace("-", MINUS);
-
-function number(x, digits = 3) {
-  if (!known(x)) return "\u2013";
-  if (x === 0) return "0";
-  const size = Math.abs(x);
-  if (size >= 1e5 || size < 1e-3) return scientific(x);
-  return signed(String(size >= 100 ? Math.round(x) : Number(x.toPrecision(digits))));
-}
-
-function scientific(x) {
-  const [mantissa, power] = x.toExponential(1).split("e");
-  const raised = [...String(Number(power))].map((c) => (c === "-" ? "\u207b" : "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"[c]));
-  return `${signed(mantissa)}\u00d710${raised.join("")}`;
-}
-
-// A probability that underflowed is small, not zero.
-const probability = (p) => (p === 0 ? `< ${scientific(1e-300)}` : number(p, 2));
-const aligned = (x) => (known(x) && Math.abs(x) >= 0.01 && Math.abs(x) < 1000 ? signed(x.toPrecision(3)) : number(x));
-const share = (x) => `${number(100 * x, 2)}%`;
-
-function ticks(low, high, wanted) {
-  const rough = (high - low) / wanted || 1;
-  const unit = 10 ** Math.floor(Math.log10(rough));
-  const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough);
-  const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high + 1e-9 * step; i++) found.push(i * step);
-  return found;
-}
-
-const label = (x) => number(Math.abs(x) < 1e-12 ? 0 : x, 3);
-const cut = (text, width) => {
-  const room = Math.max(3, Math.floor(width / 6.2));
-  return text.length > room ? `${text.slice(0, room - 1)}\u2026` : text;
-};
-
-// ---- images
-
-const bitmap = (bytes) => createImageBitmap(new Blob([bytes], { type: "image/webp" }));
-
-function painted(width, height, paint, attributes) {
-  const canvas = html("canvas", { width, height, ...attributes });
-  if (paint) paint(canvas.getContext("2d"));
-  return canvas;
-}
-
-// A small grid of heat, enlarged smoothly to `size` pixels; row-major values in [0, 1].
-function field({ height, width, values }, size) {
-  const small = painted(width, height, (pen) => {
-    const image = pen.createImageData(width, height);
-    values.forEach((value, i) => (image.data[4 * i + 3] = value));
-    pen.putImageData(image, 0, 0);
-  });
-  const large = painted(size, size);
-  const pen = large.getContext("2d", { willReadFrequently: true });
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(small, 0, 0, size, size);
-  const { data } = pen.getImageData(0, 0, size, size);
-  return Float32Array.from({ length: size * size }, (_, i) => data[4 * i + 3] / 255);
-}
-
-// Two overlays for one thumbnail: an outline at half of the peak, and a veil over what did not excite.
-function overlays(heat) {
-  const size = 192;
-  const values = field(heat, size);
-  const half = 0.5 * values.reduce((a, b) => Math.max(a, b), 0);
-  const inside = (x, y) => values[size * Math.min(size - 1, Math.max(0, y)) + Math.min(size - 1, Math.max(0, x))] >= half;
-  const edge = (i, reach) => {
-    const x = i % size, y = Math.floor(i / size), here = inside(x, y);
-    return [[reach, 0], [-reach, 0], [0, reach], [0, -reach]].some(([dx, dy]) => inside(x + dx, y + dy) !== here);
-  };
-  const layer = (name, colour) => painted(size, size, (pen) => {
-    const image = pen.createImageData(size, size);
-    values.forEach((value, i) => image.data.set(colour(value, i), 4 * i));
-    pen.putImageData(image, 0, 0);
-  }, { class: name, "aria-hidden": "true" });
-  return [
-    layer("veil", (value) => [12, 14, 22, 215 * (1 - value)]),
-    layer("outline", (_, i) => (edge(i, 2) ? [225, 0, 110, 255] : edge(i, 3) ? [255, 255, 255, 200] : [0, 0, 0, 0])),
-  ];
-}
-
-// ---- charts, drawn at the width they are given
-
-function responseChart(width, { concepts, renderings, cells }, top, explain) {
-  const names = Math.min(130, Math.max(56, 16 + 7.2 * Math.max(...concepts.map((c) => c.length))));
-  const gap = 10, row = 24, head = 22;
-  const column = Math.max(40, (width - names - gap * renderings.length) / renderings.length);
-  const full = names + renderings.length * (column + gap);
-  const height = head + row * concepts.length + 20;
-  const reach = ({ mean, sd, n }) => (n > 1 && known(sd) ? (1.96 * sd) / Math.sqrt(n) : 0);
-  const all = cells.flat().filter((cell) => cell && known(cell.mean));
-  const low = Math.min(0, ...all.map((cell) => cell.mean - reach(cell)));
-  const high = Math.max(0, ...all.map((cell) => cell.mean + reach(cell))) || 1;
-  const x = (value) => (column * (value - low)) / (high - low);
-  const chart = svg("svg", { width: full, height, viewBox: `0 0 ${full} ${height}`, role: "img",
-    "aria-label": `Mean activation for ${concepts.length} concepts in ${renderings.length} renderings; the numbers are in the table below` });
-  concepts.forEach((concept, i) => {
-    const y = head + row * i + row / 2;
-    chart.append(svg("text", { x: names - 10, y: y + 4, "text-anchor": "end", class: concept === top ? "strong" : "" }, cut(concept, names)));
-  });
-  renderings.forEach((rendering, j) => {
-    const left = names + j * (column + gap);
-    const bottom = head + row * concepts.length;
-    chart.append(svg("text", { x: left + x(0), y: 12, class: "soft" }, cut(rendering, column + gap)));
-    concepts.forEach((concept, i) => {
-      const cell = cells[i][j];
-      const y = head + row * i + row / 2;
-      if (!cell || !known(cell.mean)) return chart.append(svg("text", { x: left + x(0) + 3, y: y + 4, class: "soft" }, "\u2013"));
-      const group = svg("g", { class: concept === top ? "cell top" : "cell", onpointerenter: () => explain(concept, rendering, cell) });
-      const ends = [x(Math.min(0, cell.mean)), x(Math.max(0, cell.mean))];
-      group.append(svg("rect", { class: "hit", x: left, y: y - row / 2, width: column, height: row }));
-      group.append(svg("rect", { class: "bar", x: left + ends[0], y: y - 6, width: Math.max(1, ends[1] - ends[0]), height: 12, rx: 1.5 }));
-      const whisker = [x(cell.mean - reach(cell)), x(cell.mean + reach(cell))];
-      group.append(svg("path", { class: "whisker", d: `M${left + whisker[0]} ${y}H${left + whisker[1]}M${left + whisker[0]} ${y - 3}v6M${left + whisker[1]} ${y - 3}v6` }));
-      chart.append(group);
-    });
-    chart.append(svg("path", { class: "axis", d: `M${left + x(0)} ${head - 2}V${bottom + 2}` }));
-    const marks = ticks(low, high, column > 90 ? 3 : 2);
-    marks.forEach((mark) => chart.append(svg("text", { class: "tick", x: left + x(mark), y: bottom + 15, "text-anchor": "middle" }, label(mark))));
-  });
-  return chart;
-}
-
-function histogramChart(width, { edges, counts, top }) {
-  const height = 170, left = 40, bottom = height - 24;
-  const shares = (bins) => bins.map((count) => count / (bins.reduce((a, b) => a + b, 0) || 1));
-  const [every, chosen] = [shares(counts), shares(top)];
-  const high = Math.max(...every, ...chosen) || 1;
-  const first = edges[0], last = edges[edges.length - 1];
-  const x = (value) => left + ((width - left - 8) * (value - first)) / (last - first || 1);
-  const y = (value) => bottom - ((bottom - 8) * value) / high;
-  const steps = (values) => `M${x(first)} ${bottom}` + values.map((v, i) => `V${y(v)}H${x(edges[i + 1])}`).join("") + `V${bottom}Z`;
-  const chart = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
-    "aria-label": `Histogram of activations from ${number(first)} to ${number(last)}: all stimuli against the top concept's` });
-  ticks(0, high, 3).forEach((mark) => chart.append(
-    svg("path", { class: "grid", d: `M${left} ${y(mark)}H${width - 8}` }),
-    svg("text", { class: "tick", x: left - 6, y: y(mark) + 4, "text-anchor": "end" }, mark ? share(mark) : "0")));
-  chart.append(svg("path", { class: "every", d: steps(every) }), svg("path", { class: "chosen", d: steps(chosen) }));
-  ticks(first, last, width / 60).forEach((mark) => chart.append(
-    svg("text", { class: "tick", x: x(mark), y: bottom + 16, "text-anchor": "middle" }, label(mark))));
-  chart.append(svg("path", { class: "axis", d: `M${left} ${bottom}H${width - 8}` }));
-  return chart;
-}
-
-// Names, bars and numbers: [[name, length from 0 to 1, text, class]].
-const bars = (rows) => html("ol", { class: "bars" }, ...rows.map(([name, length, text, kind]) => {
-  const bar = html("i");
-  bar.style.width = `${Math.max(0, 100 * length)}%`;
-  return html("li", { class: kind }, html("span", { title: name }, name), html("div", { "aria-hidden": "true" }, bar), html("b", {}, text));
-}));
-
-// ---- the page
+// The concept that the page compares with all others.
+const leader = ({ responses, statistics }) => statistics?.concept ?? responses.concepts[0];
 
 const arrow = (way) => svg("svg", { viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" },
   svg("path", { d: way < 0 ? "M10 3 5 8l5 5" : "M6 3l5 5-5 5", fill: "none", stroke: "currentColor", "stroke-width": 1.8, "stroke-linecap": "round", "stroke-linejoin": "round" }));
@@ -370,7 +204,7 @@ function render({ model, el }) {
       return [concept, rendering, number(mean), number(sd), n === undefined ? "0" : String(n)];
     }));
     return section("responds", "Response by concept and rendering", null, readout,
-      plot((width) => responseChart(width, responses, statistics?.concept, explain), { onpointerleave: () => (readout.textContent = idle) }),
+      plot((width) => responseChart(width, responses, leader({ responses, statistics }), explain), { onpointerleave: () => (readout.textContent = idle) }),
       html("details", {}, html("summary", {}, "The numbers"), table(["concept", "rendering", "mean", "sd", "n"], rows)));
   }
 
@@ -390,11 +224,12 @@ function render({ model, el }) {
       html("p", { class: "hint" }, told.caution));
   }
 
-  function histogram({ histogram: bins, statistics }) {
+  function histogram({ histogram: bins, statistics, responses }) {
+    const chosen = leader({ responses, statistics });
     const total = (counts) => counts.reduce((a, b) => a + b, 0).toLocaleString("en");
     return section("spread", "All activations", null,
       html("p", { class: "hint legend" }, html("i", { class: "every" }), `all stimuli (n = ${total(bins.counts)})`,
-        statistics && html("i", { class: "chosen" }), statistics && `\u201c${statistics.concept}\u201d (n = ${total(bins.top)})`),
+        chosen && html("i", { class: "chosen" }), chosen && `\u201c${chosen}\u201d (n = ${total(bins.top)})`),
       plot((width) => histogramChart(width, bins)), html("p", { class: "axis-name" }, "activation; each group is drawn as a share of its own stimuli"));
   }
 

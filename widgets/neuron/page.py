@@ -12,6 +12,7 @@ import traitlets
 from lens.errors import BadInput, UnitOutOfRange
 from lens.sites import Site, Unit
 from lens.widgets import host
+from lens.widgets.esm import module
 from lens.widgets.neuron.pictures import Draw, Pictures, drawing
 from lens.widgets.neuron.traits import card_traits
 from lens.widgets.neuron.verdict import ACCEPTED
@@ -35,7 +36,7 @@ class NeuronPage(anywidget.AnyWidget):
         The units that previous and next walk through: ``{"index", "label"}`` each.
     """
 
-    _esm = HERE / "neuron.js"
+    _esm = module(HERE / "neuron.js")
     _css = HERE / "neuron.css"
 
     index = traitlets.Int().tag(sync=True)
