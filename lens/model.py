@@ -14,9 +14,10 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
-from lens.errors import BadImage, BadInput, UnknownModel, UnknownSite, suggestion
+from lens.errors import BadImage, BadInput, UnknownModel, suggestion
 from lens.families import Family, Tower, describe, open_clip
-from lens.families.trace import BATCH, Ran, evaluating, first_tensor, layout_of, trace
+from lens.families.trace import evaluating, first_tensor
+from lens.lookup import Lookup
 from lens.pictures import open_picture, resized
 from lens.sites import Site, SiteTable, TowerName
 from lens.weights import check_weights, fingerprint
@@ -67,7 +68,7 @@ class Model:
         self._family = family
         self._preprocess = preprocess or family.preprocess
         self._towers: dict[str, Tower] = {tower.name: tower for tower in family.towers}
-        self._traces: dict[str, dict[str, Ran]] = {}
+        self._lookup = Lookup(self, family.towers)
         # Called with what a tower gives; for the sites that no module's output is.
         self._on_result: list[Callable[[TowerName, Tensor], None]] = []
 
@@ -127,7 +128,7 @@ class Model:
             What the tower gives: (batch, dim) for a CLIP.
         """
         with evaluating(self.module):
-            output = self._tower(tower).run(self.module, self._placed(batch))
+            output = self._tower(tower).run(self.module, self.placed(batch))
         tensor = first_tensor(output)
         if tensor is None:
             raise BadInput(f"The {tower} tower of {self.name} gives no tensor.")
@@ -140,7 +141,7 @@ class Model:
             raise BadInput(f"{self.name} has no {name} tower; it has: {', '.join(self._towers)}.")
         return self._towers[name]
 
-    def _placed(self, batch: Tensor) -> Tensor:
+    def placed(self, batch: Tensor) -> Tensor:
         """Move a batch to the weights, and give pictures their type."""
         dtype = self.dtype if batch.is_floating_point() else batch.dtype
         return batch.to(device=self.device, dtype=dtype)
@@ -185,8 +186,9 @@ class Model:
         ndarray
             (N, D) float32, each row of length 1.
         """
-        single = isinstance(inputs, (str, Path, Image.Image))
+        single = isinstance(inputs, (str, Path, Image.Image)) or getattr(inputs, "ndim", 4) < 4
         items = [inputs] if single else list(inputs)
+        items = [item[0] if isinstance(item, tuple) else item for item in items]
         if not items:
             raise BadInput("There is nothing to embed: the list is empty.")
         texts = isinstance(items[0], str)
@@ -215,16 +217,10 @@ class Model:
 
     # -- looking ---------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def sites(self) -> SiteTable:
         """Every named place, as a table; call it with a glob to choose some."""
-        found = [
-            site
-            for tower in self._towers.values()
-            for place in tower.places
-            if (site := self._place_site(tower, place.name)) is not None
-        ]
-        return SiteTable(found, self.site, self._own_paths)
+        return self._lookup.table
 
     def site(self, name: str) -> Site:
         """Return the site of a friendly name or of the module's own dotted path.
@@ -234,61 +230,11 @@ class Model:
         UnknownSite
             If there is none, with the nearest names.
         """
-        site = self._find(name)
-        if site is not None:
-            return site
-        friendly = [p.name for tower in self._towers.values() for p in tower.places]
-        if name in dict(self.module.named_modules()):
-            raise UnknownSite(
-                f"{name!r} is a module of {self.name}, but it does not run by itself on whole "
-                f"inputs, so there is nothing to look at."
-            )
-        names = [*friendly, *self._own_paths()]
-        raise UnknownSite(f"{self.name} has no site {name!r}.{suggestion(name, names)}")
+        return self._lookup.site(name)
 
     def has_site(self, name: str) -> bool:
         """Tell whether a site of that name exists."""
-        return self._find(name) is not None
-
-    def _find(self, name: str) -> Site | None:
-        for tower in self._towers.values():
-            if (site := self._place_site(tower, name)) is not None:
-                return site
-        for tower in self._towers.values():
-            if name and name in (ran := self._trace(tower)):
-                return self._make_site(tower, name, name, "output", "module", ran[name])
-        return None
-
-    def _place_site(self, tower: Tower, name: str) -> Site | None:
-        wanted = dict(tower.aliases).get(name, name)
-        place = next((p for p in tower.places if p.name == wanted), None)
-        if place is None or (ran := self._trace(tower).get(place.path)) is None:
-            return None
-        return self._make_site(tower, place.name, place.path, place.at, place.kind, ran)
-
-    def _make_site(
-        self, tower: Tower, name: str, path: str, at: Any, kind: str, ran: Ran
-    ) -> Site | None:
-        laid = layout_of(ran.output if at == "output" else ran.input, self.image_size)
-        if laid is None:
-            return None
-        layout, n_units, shape = laid
-        return Site(self, name, path, at, tower.name, kind, layout, n_units, shape, ran.calls)
-
-    def _trace(self, tower: Tower) -> dict[str, Ran]:
-        if tower.name not in self._traces:
-            example = self._placed(tower.example(BATCH))
-            try:
-                self._traces[tower.name] = trace(self.module, tower.run, example)
-            except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-                raise BadInput(
-                    f"{self.name} does not run on a trial batch of shape {tuple(example.shape)} "
-                    f"({_first_line(error)}); lens.wrap(..., example=batch) says what it takes."
-                ) from error
-        return self._traces[tower.name]
-
-    def _own_paths(self) -> list[str]:
-        return [p for tower in self._towers.values() for p in self._trace(tower) if p]
+        return self._lookup.find(name) is not None
 
     # -- telling models apart --------------------------------------------------------------
 
@@ -352,11 +298,10 @@ def load(
     zoo = importlib.import_module("lens.zoo")
     if name in zoo.names():
         return _embedded(zoo, name, pretrained, where, seed)
-    if not name.startswith(("hf-hub:", "local-dir:")):
-        pretrained = _known(name, pretrained, zoo.names())
-    elif pretrained == "default":
-        pretrained = None  # such names bring their own weights
-    module = open_clip.create(name, pretrained, seed or 0)
+    if name.startswith(("hf-hub:", "local-dir:")):  # such names bring their own weights
+        module = open_clip.create(name, None, seed or 0, weights=pretrained is not None)
+    else:
+        module = open_clip.create(name, _known(name, pretrained, zoo.names()), seed or 0)
     return wrap(module, tokenizer=open_clip.tokenizer(name), name=name, device=where)
 
 
@@ -425,12 +370,9 @@ def wrap(
         raise BadInput(f"lens.wrap takes a torch.nn.Module, not {type(module).__name__}.")
     name = name or type(module).__name__
     check_weights(module, name)
+    # Hooks never fire inside of what was compiled; the same weights, uncompiled, are looked at.
+    module = getattr(module, "_orig_mod", module)
     if device is not None:
         module = module.to(device)
     family = describe(module, example)
     return Model(module, family, name=name, preprocess=preprocess, tokenizer=tokenizer)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -18,6 +18,8 @@ __all__ = ["image_aliases", "image_places", "text_places"]
 # Where each library keeps the list of transformer blocks.
 BLOCK_LISTS = ("transformer.resblocks", "blocks", "encoder.layers")
 STAGE_LISTS = ("stages", "layers")
+# What the first transformer block takes, whoever built it.
+STEMS = ("ln_pre", "norm_pre", "patch_embed", "conv_stem", "encoder.dropout")
 # The last nonlinearity of a residual block: open_clip and timm number them, torchvision reuses one.
 LAST_ACTIVATIONS = ("act3", "act2", "relu")
 # Feed-forward layers whose two halves are multiplied: the neuron is the product, not the gate.
@@ -37,7 +39,7 @@ def image_places(tower: nn.Module, prefix: str) -> Iterator[Place]:
     if _child(tower, "layer1") is not None:
         yield from _residual(tower, prefix)
     elif (found := _first_list(tower, BLOCK_LISTS)) is not None:
-        yield from _stem(tower, prefix, ("ln_pre", "norm_pre", "patch_embed", "conv_stem"))
+        yield from _stem(tower, prefix, STEMS)
         yield from _transformer(*found, prefix=prefix, tower="image")
     elif (found := _first_list(tower, STAGE_LISTS)) is not None:
         yield from _stem(tower, prefix, ("stem", "patch_embed"))
@@ -120,7 +122,7 @@ def _neurons(block: nn.Module) -> str | None:
 
 
 def _stem(tower: nn.Module, prefix: str, keys: tuple[str, ...]) -> Iterator[Place]:
-    found = next((key for key in keys if _child(tower, key) is not None), None)
+    found = next((key for key in keys if _descendant(tower, key) is not None), None)
     if found is not None:
         yield Place("image.stem", f"{prefix}{found}", "stem")
 

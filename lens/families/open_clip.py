@@ -12,7 +12,7 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor, nn
 
-from lens.errors import NotDownloaded
+from lens.errors import MissingOption, NotDownloaded
 from lens.families.blocks import image_aliases, image_places, text_places
 from lens.families.family import Family, Place, Tower
 
@@ -123,7 +123,7 @@ def _pooled_token(module: Any) -> Callable[[Int[Tensor, "batch tokens"]], Int[Te
             return torch.full_like(tokens[:, 0], length)
         if pool == "first":
             return torch.zeros_like(tokens[:, 0])
-        if pool == "eos":
+        if pool == "eos" and eos is not None:
             return torch.eq(tokens, eos).int().argmax(dim=-1)
         if pool == "argmax":  # the end-of-text token has the largest number
             return tokens.argmax(dim=-1)
@@ -162,7 +162,7 @@ def tags(name: str) -> list[str]:
     return sorted(found, key=lambda tag: tag != "openai")
 
 
-def create(name: str, tag: str | None, seed: int) -> nn.Module:
+def create(name: str, tag: str | None, seed: int, *, weights: bool = True) -> nn.Module:
     """Build a model with open_clip's own loader, in eval mode on the CPU.
 
     Parameters
@@ -170,30 +170,32 @@ def create(name: str, tag: str | None, seed: int) -> nn.Module:
     name : str
         One of `names()`, or "hf-hub:..." or "local-dir:...".
     tag : str or None
-        One of `tags(name)`, a file of weights, or None for random ones.
+        One of `tags(name)`, a file of weights, or None.
     seed : int
-        Of the random weights; torch's own generators are left as they were.
+        Of random weights; torch's own generators are left as they were.
+    weights : bool
+        False gives random weights where the name brings its own.
 
     Raises
     ------
     NotDownloaded
         If the weights could not be fetched.
+    MissingOption
+        If a text tower needs a package that is not installed.
     """
     import open_clip
 
+    # Not the weights of a language model under a text tower that is random otherwise.
+    options: dict[str, Any] = {"pretrained_hf": weights and tag is not None}
+    if not weights:
+        options["load_weights"] = False
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.manual_seed(seed)
         try:
-            return open_clip.create_model(
-                name, pretrained=tag, load_weights=_wants(name, tag)
-            ).eval()
+            return open_clip.create_model(name, pretrained=tag, **options).eval()
         except Exception as error:
-            if not _from_outside(error):
-                raise
-            what = f"{name} ({tag})" if tag else name
-            raise NotDownloaded(
-                f"The weights of {what} could not be fetched: {_reason(error)}; without a network, "
-                f"lens.load() opens the embedded model and pretrained=None gives random weights."
+            raise _explained(
+                error, f"The weights of {f'{name} ({tag})' if tag else name}"
             ) from error
 
 
@@ -211,41 +213,34 @@ def tokenizer(name: str) -> Callable[[list[str]], Tensor]:
             try:
                 built.append(open_clip.get_tokenizer(name))
             except Exception as error:
-                if not _from_outside(error):
-                    raise
-                raise NotDownloaded(
-                    f"The tokenizer of {name} could not be fetched: {_reason(error)}."
-                ) from error
+                raise _explained(error, f"The tokenizer of {name}") from error
         return built[0](texts)
 
     return tokenize
 
 
-def _wants(name: str, tag: str | None) -> bool:
-    return tag is not None or name.startswith(("hf-hub:", "local-dir:"))
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep open_clip from logging that random weights are random: it was asked for them."""
+    """Keep open_clip from logging what the caller knows, or is told by an exception."""
     logger = logging.getLogger()
     before = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         logger.setLevel(before)
 
 
-def _from_outside(error: BaseException | None) -> bool:
-    """Tell whether an error, or what caused it, came from the disk or the network."""
-    while error is not None:
-        if isinstance(error, OSError) or type(error).__module__.split(".")[0] in NETWORK:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _reason(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
+def _explained(error: Exception, what: str) -> Exception:
+    """Turn what open_clip raises into a sentence, where the cause lies outside of the code."""
+    if "pip install transformers" in str(error):
+        return MissingOption(f"{what} need the package transformers: pip install transformers.")
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) or type(cause).__module__.split(".")[0] in NETWORK:
+            return NotDownloaded(
+                f"{what} could not be fetched ({type(cause).__name__}): without a network, "
+                f"lens.load() opens the embedded model, and pretrained=None gives random weights."
+            )
+        cause = cause.__cause__ or cause.__context__
+    return error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,12 +115,18 @@ def layout_of(
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode; each of its modules gets its own mode back afterwards."""
-    training = [child for child in module.modules() if child.training]
+    """Run a module in eval mode, uncompiled; each of its modules gets its own mode back."""
+    training, compiled = [], False
+    for child in module.modules():
+        if child.training:
+            training.append(child)
+        # Hooks that are added after compiling would never fire.
+        compiled = compiled or hasattr(child, "_orig_mod") or child._compiled_call_impl is not None
     for child in training:
         child.training = False
     try:
-        yield
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            yield
     finally:
         for child in training:
             child.training = True

@@ -1,0 +1,122 @@
+"""From a name to a site: friendly names first, then the module's own dotted paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lens.errors import BadInput, UnknownSite, suggestion
+from lens.families.family import Place, Tower
+from lens.families.trace import BATCH, Ran, layout_of, trace
+from lens.sites import Site, SiteTable
+
+if TYPE_CHECKING:
+    from lens.model import Model
+
+__all__ = ["Lookup"]
+
+
+class Lookup:
+    """Finds the sites of one model; each tower is tried once, when one of its sites is asked for.
+
+    Parameters
+    ----------
+    model : Model
+        Whose sites to find.
+    towers : sequence of Tower
+        With their named places.
+    """
+
+    def __init__(self, model: Model, towers: Sequence[Tower]) -> None:
+        self._model = model
+        self._towers = list(towers)
+        self._traces: dict[str, dict[str, Ran]] = {}
+
+    @cached_property
+    def table(self) -> SiteTable:
+        """Every named place."""
+        found = [
+            site
+            for tower in self._towers
+            for place in tower.places
+            if (site := self._named(tower, place.name)) is not None
+        ]
+        return SiteTable(found, self.site, self.own_paths)
+
+    def site(self, name: str) -> Site:
+        """Return the site of a name.
+
+        Raises
+        ------
+        UnknownSite
+            If there is none, with the nearest names.
+        """
+        site = self.find(name)
+        if site is not None:
+            return site
+        model = self._model
+        if name in dict(model.module.named_modules()):
+            raise UnknownSite(
+                f"{name!r} is a module of {model.name}, but it does not run by itself on whole "
+                f"inputs, so there is nothing to look at."
+            )
+        friendly = [place.name for tower in self._towers for place in tower.places]
+        names = [*friendly, *self.own_paths()]
+        raise UnknownSite(f"{model.name} has no site {name!r}.{suggestion(name, names)}")
+
+    def find(self, name: str) -> Site | None:
+        """Return the site of a name, or None."""
+        for tower in self._towers:
+            if (site := self._named(tower, name)) is not None:
+                return site
+        for tower in self._towers:
+            if name and name in self._trace(tower):
+                return self._site(tower, Place(name, name, "module"))
+        return None
+
+    def own_paths(self) -> list[str]:
+        """Return the dotted paths of the modules that run, in the order of the forward pass."""
+        return [path for tower in self._towers for path in self._trace(tower) if path]
+
+    def _named(self, tower: Tower, name: str) -> Site | None:
+        wanted = dict(tower.aliases).get(name, name)
+        place = next((place for place in tower.places if place.name == wanted), None)
+        return None if place is None else self._site(tower, place)
+
+    def _site(self, tower: Tower, place: Place) -> Site | None:
+        ran = self._trace(tower).get(place.path)
+        if ran is None:
+            return None
+        shape = ran.output if place.at == "output" else ran.input
+        laid = layout_of(shape, self._model.image_size)
+        if laid is None:
+            return None
+        layout, n_units, inner = laid
+        return Site(
+            self._model,
+            place.name,
+            place.path,
+            place.at,
+            tower.name,
+            place.kind,
+            layout,
+            n_units,
+            inner,
+            ran.calls,
+        )
+
+    def _trace(self, tower: Tower) -> dict[str, Ran]:
+        if tower.name not in self._traces:
+            model = self._model
+            example = model.placed(tower.example(BATCH))
+            try:
+                self._traces[tower.name] = trace(model.module, tower.run, example)
+            except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+                lines = str(error).strip().splitlines()
+                raise BadInput(
+                    f"{model.name} does not run on a trial batch of shape {tuple(example.shape)} "
+                    f"({lines[0] if lines else type(error).__name__}); "
+                    f"lens.wrap(..., example=batch) says what it takes."
+                ) from error
+        return self._traces[tower.name]
