@@ -68,8 +68,16 @@ def test_responses_are_a_grid_with_holes_where_nothing_was_shown():
     grid = card_traits(card())["responses"]
     assert grid["concepts"] == ["dog", "cat"]
     assert grid["renderings"] == ["icon", "word"]
-    assert grid["cells"][0][1] == {"mean": 2.0, "sd": None, "n": 1}
-    assert grid["cells"][1] == [None, {"mean": 0.1, "sd": 1, "n": 4}]
+    assert grid["cells"][0][1] == {"mean": 2.0, "margin": 0, "sd": None, "n": 1}
+    assert grid["cells"][1][0] is None
+
+
+def test_the_margin_is_half_of_students_interval():
+    from scipy.stats import t
+
+    cell = card_traits(card())["responses"]["cells"][1][1]
+    low, high = t.interval(0.95, 3, loc=0.1, scale=1 / 4**0.5)
+    assert cell["margin"] == pytest.approx((high - low) / 2, rel=1e-6)
 
 
 def test_statistics_keep_small_numbers_and_drop_what_is_not_finite():

@@ -46,11 +46,10 @@ export function responseChart(width, { concepts, renderings, cells }, top, expla
   const column = Math.max(40, (width - names - gap * renderings.length) / renderings.length);
   const full = names + renderings.length * (column + gap);
   const height = head + row * concepts.length + 20;
-  const reach = ({ mean, sd, n }) => (n > 1 && known(sd) ? (1.96 * sd) / Math.sqrt(n) : 0);
   const all = cells.flat().filter((cell) => cell && known(cell.mean));
-  const low = Math.min(0, ...all.map((cell) => cell.mean - reach(cell)));
-  const high = Math.max(0, ...all.map((cell) => cell.mean + reach(cell))) || 1;
-  const x = (value) => (column * (value - low)) / (high - low);
+  const low = Math.min(0, ...all.map((cell) => cell.mean - cell.margin));
+  const high = Math.max(0, ...all.map((cell) => cell.mean + cell.margin));
+  const x = (value) => (column * (value - low)) / (high - low || 1);
   const chart = svg("svg", { width: full, height, viewBox: `0 0 ${full} ${height}`, role: "img",
     "aria-label": `Mean activation for ${concepts.length} concepts in ${renderings.length} renderings; the numbers are in the table below` });
   concepts.forEach((concept, i) => {
@@ -69,7 +68,7 @@ export function responseChart(width, { concepts, renderings, cells }, top, expla
       const ends = [x(Math.min(0, cell.mean)), x(Math.max(0, cell.mean))];
       group.append(svg("rect", { class: "hit", x: left, y: y - row / 2, width: column, height: row }));
       group.append(svg("rect", { class: "bar", x: left + ends[0], y: y - 6, width: Math.max(1, ends[1] - ends[0]), height: 12, rx: 1.5 }));
-      const whisker = [x(cell.mean - reach(cell)), x(cell.mean + reach(cell))];
+      const whisker = [x(cell.mean - cell.margin), x(cell.mean + cell.margin)];
       group.append(svg("path", { class: "whisker", d: `M${left + whisker[0]} ${y}H${left + whisker[1]}M${left + whisker[0]} ${y - 3}v6M${left + whisker[1]} ${y - 3}v6` }));
       chart.append(group);
     });

@@ -197,8 +197,8 @@ function render({ model, el }) {
     if (!responses.concepts.length) return null;
     const idle = "Mean activation with its 95% confidence interval; bars start at zero.";
     const readout = html("p", { class: "hint readout" }, idle);
-    const explain = (concept, rendering, { mean, sd, n }) =>
-      (readout.textContent = `${concept}, ${rendering}: mean ${number(mean)} \u00b1 ${number((1.96 * sd) / Math.sqrt(n), 2)} (95% CI), sd ${number(sd, 2)}, n = ${n}`);
+    const explain = (concept, rendering, { mean, margin, sd, n }) =>
+      (readout.textContent = `${concept}, ${rendering}: mean ${number(mean)} \u00b1 ${number(margin, 2)} (95% CI), sd ${number(sd, 2)}, n = ${n}`);
     const rows = responses.concepts.flatMap((concept, i) => responses.renderings.map((rendering, j) => {
       const { mean, sd, n } = responses.cells[i][j] ?? {};
       return [concept, rendering, number(mean), number(sd), n === undefined ? "0" : String(n)];

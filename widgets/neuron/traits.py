@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from lens.widgets.atlas import atlas, webp
 from lens.widgets.neuron.verdict import verdict
@@ -88,10 +89,16 @@ def _responses(table: pd.DataFrame) -> dict[str, Any]:
     for row in table.itertuples(index=False):
         cells[concepts.index(str(row.concept))][renderings.index(str(row.rendering))] = {
             "mean": _plain(row.mean),
+            "margin": _margin(float(row.sd), int(row.n)),
             "sd": _plain(row.sd),
             "n": int(row.n),
         }
     return {"concepts": concepts, "renderings": renderings, "cells": cells}
+
+
+def _margin(sd: float, n: int) -> float:
+    """Give half of the 95% confidence interval of a mean, by Student's t."""
+    return _plain(stdtrit(n - 1, 0.975) * sd / math.sqrt(n)) if n > 1 and math.isfinite(sd) else 0
 
 
 def _statistics(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
