@@ -9,14 +9,21 @@ is (units, concepts), in float64.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Real
 from numpy.typing import ArrayLike
 from scipy import sparse
-from scipy.special import ndtr
+from scipy.special import comb, ndtr
 
 from lens.errors import BadInput
+
+Method = Literal["auto", "asymptotic"]
+
+# scipy's own rule: up to so many stimuli in the smaller group, p is exact unless there are ties.
+EXACT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +110,15 @@ def auroc(
     """
     indicator, shown, others = _indicator(values, positives)
     ranks, _ = midranks(values)
-    return _auroc(indicator @ ranks, shown, others).T
+    return ((indicator @ ranks - shown * (shown + 1) / 2) / (shown * others)).T
 
 
 def mann_whitney(
-    values: Real[np.ndarray, "stimuli units"], positives: Bool[np.ndarray, "concepts stimuli"]
+    values: Real[np.ndarray, "stimuli units"],
+    positives: Bool[np.ndarray, "concepts stimuli"],
+    method: Method = "auto",
 ) -> Float[np.ndarray, "units concepts"]:
-    """One-sided Mann-Whitney p of every unit for every concept.
-
-    The normal form, with tie and continuity corrections (Mann & Whitney 1947). In the far tail of
-    small samples it is larger than the exact p, so it errs on the side of caution.
+    """One-sided Mann-Whitney p of every unit for every concept (Mann & Whitney 1947).
 
     Parameters
     ----------
@@ -120,13 +126,17 @@ def mann_whitney(
         (stimuli, units).
     positives
         (concepts, stimuli).
+    method
+        "asymptotic": the normal form, with tie and continuity corrections. "auto": exact for up to
+        eight stimuli of a concept, for units without ties. In the far tail of so few the normal
+        form is much too cautious: it can't get below 3e-4 with four stimuli, or 5e-7 with eight.
 
     Returns
     -------
     np.ndarray
         (units, concepts): p of "the concept's stimuli are not larger"; 1 for a constant unit.
     """
-    return compare(values, positives).p
+    return compare(values, positives, method).p
 
 
 def d_prime(
@@ -154,7 +164,9 @@ def d_prime(
 
 
 def compare(
-    values: Real[np.ndarray, "stimuli units"], positives: Bool[np.ndarray, "concepts stimuli"]
+    values: Real[np.ndarray, "stimuli units"],
+    positives: Bool[np.ndarray, "concepts stimuli"],
+    method: Method = "auto",
 ) -> Comparison:
     """AUROC, p and d' of every unit for every concept, from one sort.
 
@@ -164,21 +176,22 @@ def compare(
         (stimuli, units).
     positives
         (concepts, stimuli).
+    method
+        See `mann_whitney`.
     """
     indicator, shown, others = _indicator(values, positives)
     ranks, ties = midranks(values)
-    area = _auroc(indicator @ ranks, shown, others)
-
-    n = len(values)
-    product = shown * others
-    spread = np.sqrt(product / 12 * ((n + 1) - ties / (n * (n - 1))))
-    # Whole numbers and halves all the way: the excess of U over its expectation is exact.
-    excess = (indicator @ ranks) - shown * (shown + 1) / 2 - product / 2
-    with np.errstate(divide="ignore"):
-        z = (excess - 0.5) / spread  # a constant unit has no spread: -inf, p = 1
+    u = indicator @ ranks - shown * (shown + 1) / 2  # whole and half numbers: exact
+    p = _normal_p(u, ties, shown, others)
+    if method == "auto":
+        untied = ties == 0
+        for a, b in np.unique(np.hstack([shown, others]).astype(int), axis=0):
+            if min(a, b) <= EXACT:
+                cells = np.ix_(shown[:, 0] == a, untied)
+                p[cells] = _upper_tail(min(a, b), max(a, b))[u[cells].astype(int)]
     return Comparison(
-        auroc=area.T,
-        p=ndtr(-z).T,
+        auroc=(u / (shown * others)).T,
+        p=p.T,
         d_prime=_d_prime(indicator, np.asarray(values, dtype=np.float64), shown, others).T,
     )
 
@@ -256,9 +269,39 @@ def _indicator(values: np.ndarray, positives: np.ndarray):
     return sparse.csr_array(positives.astype(np.float64)), shown, others
 
 
-def _auroc(rank_sums: np.ndarray, shown: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Turn rank sums (concepts, units) into areas: U over its largest possible value."""
-    return (rank_sums - shown * (shown + 1) / 2) / (shown * others)
+def _normal_p(u: np.ndarray, ties: np.ndarray, shown: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Give P(U >= u) by the normal form, for u (concepts, units) and the units' tie terms."""
+    n, pairs = shown + others, shown * others
+    spread = np.sqrt(pairs / 12 * ((n + 1) - ties / (n * (n - 1))))
+    with np.errstate(divide="ignore"):
+        # A constant unit has no spread: z is minus infinity, and p is 1.
+        return ndtr((u - pairs / 2 - 0.5) / -spread)
+
+
+@lru_cache(maxsize=64)
+def _upper_tail(few: int, many: int) -> Float[np.ndarray, " u"]:
+    """Give P(U >= u) for u = 0 ... few * many by counting, without ties.
+
+    The number of orders with U = u is the coefficient of q^u in the Gaussian binomial, the product
+    over i = 1 ... few of (1 - q^(many + i)) / (1 - q^i). Only the lower half is counted, where the
+    differences lose no digits; the other half is its mirror image.
+    """
+    pairs = few * many
+    half = pairs // 2 + 1
+    counts = np.zeros(half)
+    counts[0] = 1
+    for i in range(1, few + 1):  # divide by 1 - q^i: running sums, i apart
+        padded = np.zeros(-(-half // i) * i)
+        padded[:half] = counts
+        counts = padded.reshape(-1, i).cumsum(axis=0).ravel()[:half]
+    for i in range(1, few + 1):  # multiply by 1 - q^(many + i)
+        counts[many + i :] -= counts[: -(many + i)].copy()
+    lower = counts.cumsum() / comb(few + many, few)  # P(U <= u)
+
+    tail = np.ones(pairs + 1)
+    tail[1 : pairs - half + 1] = 1 - lower[: pairs - half]
+    tail[pairs - half + 1 :] = lower[::-1]
+    return tail
 
 
 def _d_prime(indicator, values: np.ndarray, shown: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Rank statistics against brute force and scipy, and the false-discovery controls."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,17 +56,51 @@ def test_midranks_and_their_tie_term(levels):
 
 
 @pytest.mark.parametrize("levels", [None, 1, 3])
-def test_p_matches_scipy(levels):
+def test_asymptotic_p_matches_scipy(levels):
     rng = np.random.default_rng(2)
     values, positives = draw(rng, levels=levels)
     values[:, 0] += 3 * positives[1]  # one strong effect, for the tail
-    p = statistics.mann_whitney(values, positives)
+    p = statistics.mann_whitney(values, positives, method="asymptotic")
     for c, shown in enumerate(positives):
         for k in range(values.shape[1]):
             known = stats.mannwhitneyu(
                 values[shown, k], values[~shown, k], alternative="greater", method="asymptotic"
             )
             assert p[k, c] == pytest.approx(known.pvalue, rel=1e-9, abs=1e-300)
+
+
+@pytest.mark.parametrize("levels", [None, 3])
+def test_p_of_few_stimuli_matches_scipy_s_own_choice(levels):
+    """Exact for up to eight in either group, normal for more and for units with ties."""
+    rng = np.random.default_rng(9)
+    values = rng.normal(size=(31, 6)) + 2.0 * (np.arange(31) < 8)[:, None]
+    if levels:
+        values[:, :3] = np.round(values[:, :3] * levels) / levels
+    positives = np.stack([np.arange(31) < n for n in (1, 2, 5, 8, 9, 15, 23, 30)])
+    p = statistics.mann_whitney(values, positives)
+    for c, shown in enumerate(positives):
+        for k in range(values.shape[1]):
+            known = stats.mannwhitneyu(
+                values[shown, k], values[~shown, k], alternative="greater", method="auto"
+            )
+            assert p[k, c] == pytest.approx(known.pvalue, rel=1e-9)
+
+
+def test_exact_p_in_the_far_tail():
+    """Eight stimuli above 3,400 others: one order in as many as there are choices of eight."""
+    values = np.arange(3408.0)[:, None]
+    p = statistics.mann_whitney(values, values.T >= 3400)[0, 0]
+    assert p == pytest.approx(1 / math.comb(3408, 8), rel=1e-9)
+    values[3400], values[3399] = values[3399, 0], values[3400, 0]  # one other in between
+    p = statistics.mann_whitney(values, np.arange(3408)[None] >= 3400)[0, 0]
+    assert p == pytest.approx(2 / math.comb(3408, 8), rel=1e-9)
+
+
+def test_exact_p_is_uniform_under_the_null():
+    values = np.random.default_rng(10).normal(size=(40, 4000))
+    p = statistics.mann_whitney(values, np.arange(40)[None] < 6).ravel()
+    for level in (0.001, 0.01, 0.05, 0.3):
+        assert abs((p <= level).mean() - level) < 4 * np.sqrt(level * (1 - level) / 4000)
 
 
 def test_tiny_p_keeps_its_digits():
