@@ -6,10 +6,8 @@ back is counted.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -81,11 +79,12 @@ def batch_size(needed: int, device: torch.device) -> int:
 
 
 def split(count: int, at_most: int, together: int = 1) -> list[range]:
-    """Cut 0 .. count into runs as even as can be; ``together`` neighbours stay in one run."""
-    groups = count // together
-    batches = math.ceil(groups / max(at_most // together, 1))
-    edges = [together * (groups * b // batches) for b in range(batches + 1)]
-    return [range(a, b) for a, b in pairwise(edges)]
+    """Cut 0 .. count into full runs and a rest; ``together`` neighbours stay in one run.
+
+    Runs don't depend on how many come after them: a shorter list is cut in the same places.
+    """
+    width = max(at_most // together, 1) * together
+    return [range(start, min(start + width, count)) for start in range(0, count, width)]
 
 
 def takes_bf16(device: torch.device) -> bool:

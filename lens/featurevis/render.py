@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from tqdm.auto import tqdm
 
-from lens import __version__
 from lens.errors import BadInput, TooLarge
+from lens.featurevis import batching
 from lens.featurevis import objectives as objective_values
-from lens.featurevis import parameterization as parameterizations
-from lens.featurevis import transforms as transform_values
-from lens.featurevis.batching import batch_size as fitting_batch_size
-from lens.featurevis.batching import bytes_per_image, split, takes_bf16
+from lens.featurevis.job import Job, from_recipe, run
 from lens.featurevis.objectives import Objective, Place
-from lens.featurevis.optimize import Climb, Settings, climb
+from lens.featurevis.optimize import Settings
 from lens.featurevis.parameterization import Fourier, Parameterization
 from lens.featurevis.transforms import Moves, standard
 from lens.featurevis.visualization import Visualization, read_recipe
 from lens.model import Model, load
 from lens.sites import Site, Unit
 
-Wanted = Unit | Site | Objective
 _LARGEST = 4096
-# What may end a run after some batches are finished, without taking them along.
-_ENDINGS = (KeyboardInterrupt, BadInput, MemoryError, torch.cuda.OutOfMemoryError)
-
-
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """Everything that is needed to make the images, and to write the recipe."""
-
-    model: Model
-    units: list[Wanted]
-    objectives: list[Objective]
-    settings: Settings
-    copies: int
-    batch_size: int
 
 
 def visualize(
-    units: Wanted | Sequence[Unit | Objective],
+    units: Unit | Site | Objective | Sequence[Unit | Objective],
     *,
     steps: int = 256,
     size: int | tuple[int, int] | None = None,
@@ -131,13 +108,15 @@ def visualize(
         lr=float(lr),
         parameterization=parameterization or Fourier(),
         transforms=standard(height_width) if transforms is None else transforms,
-        bf16=takes_bf16(model.device) if precision == "auto" else precision == "bf16",
+        bf16=batching.takes_bf16(model.device) if precision == "auto" else precision == "bf16",
     )
-    needed = max(bytes_per_image(model, alike, height_width) for alike in _one_of_each_form(aims))
+    needed = max(
+        batching.bytes_per_image(model, alike, height_width) for alike in _one_of_each_form(aims)
+    )
     if batch_size is None:
-        batch_size = fitting_batch_size(needed, model.device)
-    job = _Job(model, given, aims, settings, copies, _whole("batch_size", batch_size))
-    return _run(job, progress)
+        batch_size = batching.batch_size(needed, model.device)
+    job = Job(model, given, aims, settings, copies, _whole("batch_size", batch_size))
+    return run(job, progress)
 
 
 def rerun(
@@ -166,143 +145,28 @@ def rerun(
         recipe = recipe.recipe
     if not isinstance(recipe, dict):
         recipe = read_recipe(recipe)
-    absent = {"model", "fingerprint", "objectives", "steps", "size"} - set(recipe)
-    if absent:
-        raise BadInput(
-            f"this is no recipe of a visualization: it lacks {', '.join(sorted(absent))}."
-        )
+    if not {"model", "fingerprint"} <= set(recipe):
+        raise BadInput("this is no recipe of a visualization: it doesn't say for which model.")
     model = model or load(recipe["model"])
     if model.fingerprint != recipe["fingerprint"]:
         raise BadInput(
             f"the recipe is for {recipe['model']} with weights {recipe['fingerprint']}; "
             f"this {model.name} has the weights {model.fingerprint}."
         )
-    aims = [objective_values.from_recipe(each, model) for each in recipe["objectives"]]
-    given: list[Wanted] = [
-        model.site(name[0]).unit(name[1]) if name else aim
-        for name, aim in zip(recipe["units"], aims, strict=True)
-    ]
-    settings = Settings(
-        steps=recipe["steps"],
-        size=tuple(recipe["size"]),
-        seed=recipe["seed"],
-        lr=recipe["lr"],
-        parameterization=parameterizations.from_recipe(recipe["parameterization"]),
-        transforms=transform_values.from_recipe(recipe["transforms"]),
-        bf16=recipe["precision"] == "bf16",
-    )
-    return _run(
-        _Job(model, given, aims, settings, recipe["copies"], recipe["batch_size"]), progress
-    )
-
-
-def _run(job: _Job, progress: bool) -> Visualization:
-    """Climb batch by batch; keep what is finished, whatever ends it."""
-    copies, steps = job.copies, job.settings.steps
-    aims = [aim for aim in job.objectives for _ in range(copies)]
-    streams = [(_stream(aim), copy) for aim in job.objectives for copy in range(copies)]
-    together = copies if any(t.kind == "diversity" for aim in aims for t in aim.terms()) else 1
-    batches = split(len(aims), job.batch_size, together)
-    done: list[Climb] = []
-    with tqdm(
-        total=len(batches) * steps, desc="visualize", unit="step", disable=not progress
-    ) as bar:
-        for batch in batches:
-            try:
-                part = climb(
-                    job.model,
-                    [aims[i] for i in batch],
-                    [streams[i] for i in batch],
-                    job.settings,
-                    bar.update,
-                )
-            except _ENDINGS as problem:
-                if not done:
-                    raise
-                warnings.warn(f"stopped early: {_sentence(problem)}", stacklevel=3)
-                break
-            if not part.interrupted:
-                done.append(part)
-                continue
-            if not done:
-                if part.curve.shape[1] == 0:
-                    raise KeyboardInterrupt
-                done.append(part)
-            break
-    return _result(job, done)
-
-
-def _result(job: _Job, done: list[Climb]) -> Visualization:
-    images, values, start_values, curve = (
-        np.concatenate([getattr(part, name) for part in done])
-        for name in ("images", "values", "start_values", "curve")
-    )
-    owners = [i for i in range(len(job.units)) for _ in range(job.copies)]
-    wanted, reached = len(owners), len(images)
-    owners = owners[:reached]
-    # A unit with a copy that was not made, or is not a number, is left out with all its copies.
-    short = {owners[-1]} if reached < wanted and reached % job.copies else set()
-    spoilt = {owner for owner, value in zip(owners, values, strict=True) if not np.isfinite(value)}
-    keep = [row for row, owner in enumerate(owners) if owner not in short | spoilt]
-    steps = curve.shape[1]
-    if not keep:
-        raise BadInput(
-            f"the objective became NaN within {steps} steps for every image: "
-            "use a smaller lr, or precision='fp32'."
-        )
-    if spoilt:
-        listed = ", ".join(repr(job.units[owner]) for owner in sorted(spoilt))
-        warnings.warn(f"left out, the objective became NaN: {listed}", stacklevel=4)
-    if reached < wanted or steps < job.settings.steps:
-        warnings.warn(
-            f"stopped early: {len(keep)} of {wanted} images, after {steps} of "
-            f"{job.settings.steps} steps",
-            stacklevel=4,
-        )
-    kept = sorted({owners[row] for row in keep})
-    made = replace(
-        job,
-        units=[job.units[owner] for owner in kept],
-        objectives=[job.objectives[owner] for owner in kept],
-        settings=replace(job.settings, steps=steps),
-    )
-    return Visualization(
-        images[keep],
-        [job.units[owners[row]] for row in keep],  # type: ignore[misc]
-        values[keep],
-        start_values[keep],
-        curve[keep],
-        _recipe(made),
-    )
-
-
-def _recipe(job: _Job) -> dict[str, Any]:
-    """Everything that decides the pixels, as JSON has it."""
-    settings = job.settings
-    recipe = {
-        "lens": __version__,
-        "model": job.model.name,
-        "fingerprint": job.model.fingerprint,
-        "units": [[u.site.name, u.index] if isinstance(u, Unit) else None for u in job.units],
-        "objectives": [objective.recipe() for objective in job.objectives],
-        "formulas": [repr(objective) for objective in job.objectives],
-        "steps": settings.steps,
-        "size": list(settings.size),
-        "seed": settings.seed,
-        "lr": settings.lr,
-        "copies": job.copies,
-        "parameterization": settings.parameterization.recipe(),
-        "transforms": settings.transforms.recipe(),
-        "precision": "bf16" if settings.bf16 else "fp32",
-        "batch_size": job.batch_size,
-    }
-    return json.loads(json.dumps(recipe))
+    return run(from_recipe(recipe, model), progress)
 
 
 def _listed(units: Any) -> list[Any]:
     if isinstance(units, Site):
         units = units.units()
-    listed = [units] if isinstance(units, (Unit, Objective)) else list(units)
+    if isinstance(units, (Unit, Objective)):
+        units = [units]
+    if isinstance(units, str) or not isinstance(units, Iterable):
+        raise BadInput(
+            "visualize takes a unit, a site, an objective or a list of them, not "
+            f"{type(units).__name__}; model.site('image.layer4').unit(17) is a unit."
+        )
+    listed = list(units)
     if not listed:
         raise BadInput("there are no units to visualize; site.units([1, 2, 3]) makes some.")
     for one in listed:
@@ -344,8 +208,10 @@ def _one_of_each_form(aims: Sequence[Objective]) -> list[list[Objective]]:
 def _checked_size(size: Any, model: Model) -> tuple[int, int]:
     if size is None:
         return (int(model.image_size[0]), int(model.image_size[1]))
-    pair = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
-    if len(pair) != 2 or any(isinstance(n, bool) or int(n) != n or n < 8 for n in pair):
+    pair = tuple(size) if isinstance(size, Sequence) else (size, size)
+    if len(pair) != 2 or not all(
+        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 8 for n in pair
+    ):
         raise BadInput(f"size is a whole number of pixels, at least 8, or two, not {size!r}.")
     if max(pair) > _LARGEST:
         raise TooLarge(f"{pair[0]} x {pair[1]} is too large: at most {_LARGEST} pixels a side.")
@@ -356,13 +222,3 @@ def _whole(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise BadInput(f"{name} is a whole number, at least {least}, not {value!r}.")
     return int(value)
-
-
-def _stream(aim: Objective) -> int:
-    """The number that seeds an image: its unit's; objectives without a unit share stream 0."""
-    return next((term.data for term in aim.terms() if term.kind == "unit"), 0)
-
-
-def _sentence(problem: BaseException) -> str:
-    lines = str(problem).strip().splitlines()
-    return lines[0] if lines else type(problem).__name__

@@ -19,10 +19,12 @@ def one_thread():
 
 def clip(vision: dict, size: int) -> open_clip.CLIP:
     torch.manual_seed(0)
-    text = dict(context_length=8, vocab_size=64, width=32, heads=2, layers=1)
-    model = open_clip.CLIP(embed_dim=24, vision_cfg=dict(vision, image_size=size), text_cfg=text)
+    text = {"context_length": 8, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1}
+    model = open_clip.CLIP(embed_dim=24, vision_cfg={**vision, "image_size": size}, text_cfg=text)
     for part in model.modules():
-        if isinstance(part, nn.BatchNorm2d):  # open_clip starts some at zero: no gradients, no units
+        if isinstance(
+            part, nn.BatchNorm2d
+        ):  # open_clip starts some at zero: no gradients, no units
             nn.init.uniform_(part.weight, 0.5, 1.5)
             nn.init.normal_(part.bias, 0, 0.2)
     model.train()
@@ -34,13 +36,13 @@ def clip(vision: dict, size: int) -> open_clip.CLIP:
 
 @pytest.fixture(scope="session")
 def resnet() -> Model:
-    vision = dict(layers=(1, 1, 1, 1), width=8, patch_size=None, head_width=64)
+    vision = {"layers": (1, 1, 1, 1), "width": 8, "patch_size": None, "head_width": 64}
     return wrap(clip(vision, 32), tokenizer=letters, name="small-rn")
 
 
 @pytest.fixture(scope="session")
 def vit() -> Model:
-    vision = dict(layers=2, width=32, head_width=16, patch_size=8)
+    vision = {"layers": 2, "width": 32, "head_width": 16, "patch_size": 8}
     return wrap(clip(vision, 32), name="small-vit")
 
 

@@ -35,7 +35,7 @@ def test_images_are_in_range_and_start_near_grey(kind):
     z = kind.start((16, 12), generators(2))
     pixels = kind.pixels(z, (16, 12))
     assert pixels.shape == (2, 3, 16, 12)
-    assert 0 <= pixels.min() and pixels.max() <= 1
+    assert pixels.min() >= 0 and pixels.max() <= 1
     assert abs(pixels.mean() - 0.5) < 0.05
     assert pixels.std() > 0  # noise, not a flat field
     assert from_recipe(json.loads(json.dumps(kind.recipe()))) == kind

@@ -1,0 +1,213 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import lens
+from lens.errors import BadInput, TooLarge, UnitOutOfRange
+from lens.featurevis import Visualization, rerun, visualize
+from lens.featurevis import objectives as o
+from lens.featurevis import optimize as loop
+from lens.featurevis.parameterization import Pixel
+from lens.featurevis.transforms import jitter, moves
+
+quick = {"steps": 3, "progress": False}
+
+
+def test_the_front_door(resnet):
+    site = resnet.site("image.layer4")
+    vis = lens.visualize(site.units([1, 2, 3]), **quick)
+    assert isinstance(vis, Visualization)
+    assert vis.images.shape == (3, 32, 32, 3) and vis.images.dtype == np.uint8
+    assert vis.units == site.units([1, 2, 3])
+    assert vis.values.shape == (3,) and vis.curve.shape == (3, 3)
+    one = visualize(site.unit(2), **quick)
+    assert np.abs(one.images[0].astype(int) - vis.images[1]).max() <= 1
+
+
+def test_a_site_is_all_its_units(colours):
+    vis = visualize(colours.site("0"), size=16, **quick)
+    assert [unit.index for unit in vis.units] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "name", ["image.blocks.1", "image.blocks.0.mlp.neurons", "image.embedding"]
+)
+@pytest.mark.parametrize("at", ["mean", "cls"])
+def test_transformers_climb(vit, name, at):
+    vis = visualize(vit.site(name).units([0, 7]), at=at, steps=24, progress=False)
+    assert (vis.values > vis.start_values).all() and not vis.silent
+
+
+def test_a_stage_takes_any_size(resnet):
+    vis = visualize(resnet.site("image.layer3").unit(4), size=(40, 56), **quick)
+    assert vis.images.shape == (1, 40, 56, 3)
+
+
+def test_the_climb_beats_looking_for_a_good_picture(resnet):
+    site = resnet.site("image.layer4")
+    vis = visualize(site.units(range(6)), steps=48, progress=False)
+    noise = torch.rand(200, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        scene = loop.look(resnet, [o.unit(site.unit(0))], noise, noise, torch.arange(200))
+    best = scene.activations[site.pre_activation].mean((2, 3)).amax(0)[:6]
+    assert (vis.values > best.numpy()).all()
+
+
+def test_copies_differ_and_diversity_drives_them_apart(resnet):
+    site = resnet.site("image.layer3")
+    plain = visualize(o.unit(site.unit(4)), copies=3, steps=40, progress=False)
+    assert len(plain) == 3 and len(set(plain.units)) == 1
+    apart = visualize(
+        o.unit(site.unit(4)) + 3 * o.diversity(site), copies=3, steps=40, progress=False
+    )
+
+    def likeness(images: np.ndarray) -> float:
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+        with torch.no_grad():
+            zeros = torch.zeros(3, dtype=torch.long)
+            scene = loop.look(resnet, [o.diversity(site)], pixels, pixels, zeros)
+            return -loop.measure([o.diversity(site)] * 3, scene).mean().item()
+
+    assert likeness(apart.images) < likeness(plain.images)
+
+
+def test_the_recipe_makes_the_same_pixels(resnet, tmp_path):
+    site = resnet.site("image.layer2")
+    vis = visualize(
+        [site.unit(3), o.unit(site.unit(5), at="centre") - 0.1 * o.l1(), site.unit(8)],
+        copies=2,
+        seed=5,
+        batch_size=4,
+        parameterization=Pixel(),
+        transforms=moves(jitter(4)),
+        **quick,
+    )
+    assert json.loads(json.dumps(vis.recipe)) == vis.recipe
+    path = vis.save(tmp_path / "vis.png")
+    for source in (vis, vis.recipe, path, str(path)):
+        again = rerun(source, resnet, progress=False)
+        assert np.array_equal(again.images, vis.images)
+        assert np.array_equal(again.values, vis.values)
+        assert again.recipe == vis.recipe
+        assert [repr(unit) for unit in again.units] == [repr(unit) for unit in vis.units]
+
+
+def test_seeds_work(resnet):
+    unit = resnet.site("image.layer2").unit(3)
+    first, same, other = (visualize(unit, seed=seed, **quick).images for seed in (1, 1, 2))
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    assert np.array_equal(visualize(unit, seed=1, **quick).images, first)
+    assert torch.equal(torch.get_rng_state(), before)  # the user's own random numbers are theirs
+
+
+def test_a_recipe_for_other_weights_is_refused(resnet, vit):
+    vis = visualize(resnet.site("image.layer2").unit(3), **quick)
+    with pytest.raises(
+        BadInput, match=r"the recipe is for small-rn with weights \w+; this small-v"
+    ):
+        rerun(vis, vit)
+    with pytest.raises(
+        BadInput, match="no recipe of a visualization: it doesn't say for which model"
+    ):
+        rerun({"model": "x"}, resnet)
+    lacking = {key: value for key, value in vis.recipe.items() if key != "steps"}
+    with pytest.raises(BadInput, match="it lacks 'steps'"):
+        rerun(lacking, resnet)
+
+
+def test_ctrl_c_keeps_what_is_finished(resnet, monkeypatch):
+    site = resnet.site("image.layer2")
+    whole = visualize(site.units(range(6)), batch_size=2, **quick)
+    ticks = iter(range(100))
+
+    def interrupted(*args, **kwargs):
+        def after_step() -> None:
+            if next(ticks) == stop_at:
+                raise KeyboardInterrupt
+
+        return loop.climb(*args[:4], after_step)
+
+    monkeypatch.setattr("lens.featurevis.job.climb", interrupted)
+    stop_at = 7  # in the third batch of three steps
+    with pytest.warns(
+        UserWarning, match="stopped early, 4 of 6 images after 3 of 3 steps are kept: Key"
+    ):
+        cut = visualize(site.units(range(6)), batch_size=2, **quick)
+    assert np.array_equal(cut.images, whole.images[:4])
+    assert cut.units == whole.units[:4]
+    assert np.array_equal(rerun(cut, resnet, progress=False).images, cut.images)
+
+    ticks, stop_at = iter(range(100)), 1  # in the first batch: as far as it got
+    with pytest.warns(UserWarning, match="2 of 6 images after 2 of 3 steps"):
+        early = visualize(site.units(range(6)), batch_size=2, **quick)
+    assert early.recipe["steps"] == 2
+    monkeypatch.undo()
+    assert np.array_equal(rerun(early, resnet, progress=False).images, early.images)
+
+
+def test_a_failing_batch_keeps_the_batches_before_it(resnet):
+    site = resnet.site("image.layer2")
+    units = [site.unit(0), site.unit(1), o.unit(site.unit(2)) * float("nan")]
+    with pytest.warns(
+        UserWarning, match="stopped early, 2 of 3 images .* nan is nan at the first step"
+    ):
+        vis = visualize(units, batch_size=1, **quick)
+    assert vis.units == units[:2]
+    with pytest.warns(UserWarning, match="left out, the objective became NaN: .* nan"):
+        vis = visualize(units, batch_size=3, **quick)
+    assert vis.units == units[:2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rerun(vis, resnet, progress=False)
+
+
+def test_silent_units_are_reported(colours):
+    # A unit whose weights are zero can't be excited by any image.
+    module = colours.module
+    module[0].weight.data[1] = 0
+    vis = visualize(colours.site("0"), size=16, **quick)
+    assert [unit.index for unit in vis.silent] == [1]
+    assert "1 silent" in repr(vis)
+
+
+def test_bad_input_is_one_sentence(resnet, vit):
+    site = resnet.site("image.layer2")
+    unit = site.unit(0)
+
+    def refused(kind, match, units=unit, **settings):
+        with pytest.raises(kind, match=match) as caught:
+            visualize(units, **{**quick, **settings})
+        assert "\n" not in str(caught.value)
+
+    refused(BadInput, "there are no units to visualize", units=[])
+    refused(BadInput, "units of one model, and these are of small-rn and small-vit",
+            units=[unit, vit.site("image.blocks.0").unit(0)])  # fmt: skip
+    refused(BadInput, "takes units and objectives, not str", units=["image.layer2"])
+    refused(BadInput, "takes units and objectives, not int", units=[3])
+    refused(BadInput, "takes a unit, a site, an objective or a list of them, not int", units=3)
+    refused(BadInput, "looks at no site of a model", units=o.l1())
+    refused(BadInput, "is in the text tower and sees no image",
+            units=resnet.site("text.blocks.0").unit(0))  # fmt: skip
+    refused(BadInput, "steps is a whole number, at least 1, not 0", steps=0)
+    refused(BadInput, "steps is a whole number, at least 1, not 2.5", steps=2.5)
+    refused(BadInput, "seed is a whole number, at least 0, not -1", seed=-1)
+    refused(BadInput, "batch_size is a whole number", batch_size=0)
+    refused(BadInput, "copies is a whole number", copies=0)
+    refused(BadInput, "lr is Adam's learning rate", lr=0)
+    refused(BadInput, "precision is 'auto', 'fp32' or 'bf16', not 'int8'", precision="int8")
+    refused(BadInput, "size is a whole number of pixels, at least 8", size=4)
+    refused(BadInput, "size is a whole number of pixels", size=(32, 32, 3))
+    refused(BadInput, "size is a whole number of pixels", size="large")
+    refused(TooLarge, "at most 4096 pixels a side", size=100_000)
+    refused(BadInput, "at='cls' is no place in image.layer2", at="cls")
+    refused(
+        BadInput, "can't take images of 48 x 48", units=vit.site("image.blocks.0").unit(0), size=48
+    )
+    with pytest.raises(UnitOutOfRange):
+        site.unit(10_000)

@@ -1,0 +1,78 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lens.errors import BadImage, BadInput
+from lens.featurevis import objectives as o
+from lens.featurevis import read_recipe, visualize
+
+
+@pytest.fixture(scope="module")
+def vis(resnet):
+    return visualize(resnet.site("image.layer2").units(range(7)), steps=2, progress=False)
+
+
+def test_it_behaves_like_a_list_of_pictures(vis):
+    assert len(vis) == 7
+    assert isinstance(vis[3], Image.Image)
+    assert np.array_equal(np.asarray(vis[3]), vis.images[3])
+    assert [np.asarray(image).shape for image in vis] == [(32, 32, 3)] * 7
+    assert repr(vis).startswith("Visualization of small-rn: 7 images of 32 x 32 after 2 steps")
+
+
+def test_the_sheet_shows_every_image(vis):
+    sheet = vis.sheet(columns=4, captions=False)
+    assert sheet.size == (4 * 36 + 4, 2 * 36 + 4)
+    pixels = np.asarray(sheet)
+    for i in range(7):
+        x, y = 4 + 36 * (i % 4), 4 + 36 * (i // 4)
+        assert np.array_equal(pixels[y : y + 32, x : x + 32], vis.images[i])
+    assert vis.sheet().size[1] > vis.sheet(captions=False).size[1]
+
+
+def test_png_files_carry_the_recipe(vis, tmp_path):
+    assert vis.save(tmp_path / "sheet.png") == tmp_path / "sheet.png"
+    assert read_recipe(tmp_path / "sheet.png") == vis.recipe
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.size == vis.sheet().size
+    with Image.open(io.BytesIO(vis._repr_png_())) as image:
+        assert image.format == "PNG"
+
+
+def test_one_image_is_saved_as_it_is(resnet, tmp_path):
+    one = visualize(resnet.site("image.layer2").unit(1), steps=2, progress=False)
+    one.save(str(tmp_path / "one.png"))
+    with Image.open(tmp_path / "one.png") as image:
+        assert np.array_equal(np.asarray(image), one.images[0])
+
+
+def test_html_shows_images_with_words_and_escapes_names(resnet):
+    text = "<script>alert('dog')</script>"
+    vis = visualize(o.similarity(resnet, text), steps=2, progress=False)
+    page = vis._repr_html_()
+    assert page.count("<img src=") == 1 and 'alt="similarity(' in page
+    assert "<script>" not in page
+
+
+def test_html_of_many_stays_small(resnet):
+    units = [*resnet.site("image.layer2").units(range(64)), resnet.site("image.layer1").unit(0)]
+    vis = visualize(units, steps=1, progress=False)
+    page = vis._repr_html_()
+    assert page.count("<figure") == 64 and "and 1 more" in page
+
+
+def test_files_that_can_not_be(vis, tmp_path):
+    with pytest.raises(BadInput, match=r"'vis.jpg' should end in .png"):
+        vis.save(tmp_path / "vis.jpg")
+    with pytest.raises(BadInput, match="there is no folder"):
+        vis.save(tmp_path / "nowhere" / "vis.png")
+    vis[0].save(tmp_path / "plain.png")
+    with pytest.raises(BadImage, match="carries no recipe"):
+        read_recipe(tmp_path / "plain.png")
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(BadImage, match="can't be read as an image"):
+        read_recipe(tmp_path / "text.png")
+    with pytest.raises(BadImage, match="can't be read as an image"):
+        read_recipe(tmp_path / "missing.png")
