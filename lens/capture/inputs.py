@@ -56,15 +56,18 @@ class Batches:
         """
         self.skipped.clear()
         read = 0
+        shape: torch.Size | None = None
         rows: list[Tensor] = []
         labels: list[str] = []
         for label, item in self._named:
+            who = f"Input {label}" if label.isdigit() else label
             try:
-                row = self._load(item, f"Input {label}" if label.isdigit() else label)
-                if rows and row.shape != rows[0].shape:
+                row = self._load(item, who)
+                shape = shape or row.shape
+                if row.shape != shape:
                     raise BadImage(
-                        f"{label} has the shape {tuple(row.shape)}, the inputs before it have "
-                        f"{tuple(rows[0].shape)}."
+                        f"{who} has the shape {tuple(row.shape)}, the inputs before it have "
+                        f"{tuple(shape)}."
                     )
             except BadInput as error:
                 if self._strict or self.total == 1:

@@ -1,0 +1,87 @@
+"""Small models with random weights, built in milliseconds, shared by all tests."""
+
+from __future__ import annotations
+
+import open_clip
+import pytest
+import torch
+from open_clip.coca_model import CoCa
+from open_clip.model import CLIP, CustomTextCLIP
+from torch import nn
+
+import lens
+
+TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+RN = {"layers": (1, 1, 1, 2), "width": 8, "head_width": 16, "image_size": 64}
+VIT = {"layers": 3, "width": 32, "head_width": 16, "image_size": 32, "patch_size": 8}
+
+
+def shaken(module: nn.Module) -> nn.Module:
+    """Give batch norms something to do: open_clip starts some of them at zero."""
+    for child in module.modules():
+        if isinstance(child, nn.BatchNorm2d):
+            nn.init.uniform_(child.weight, 0.5, 1.5)
+            nn.init.normal_(child.bias)
+            nn.init.normal_(child.running_mean, std=0.1)
+            nn.init.uniform_(child.running_var, 0.5, 1.5)
+    return module.eval()
+
+
+def built(make, *args, **kwargs) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return shaken(make(*args, **kwargs))
+
+
+def opened(module: nn.Module, name: str, context_length: int = 16) -> lens.model.Model:
+    tokenizer = open_clip.SimpleTokenizer(context_length=context_length)
+    return lens.wrap(module, tokenizer=tokenizer, name=name)
+
+
+@pytest.fixture(scope="session")
+def build():
+    """Build any module from a fixed seed: `build(ResNet, BasicBlock, [1, 1, 1, 2])`."""
+    return built
+
+
+@pytest.fixture(scope="session")
+def fresh_clip():
+    """Build a CLIP that a test may change: `fresh_clip("rn")`, the weights of `tiny_rn`."""
+    return lambda kind: built(CLIP, 24, {"rn": RN, "vit": VIT}[kind], TEXT)
+
+
+@pytest.fixture(scope="session")
+def tiny_rn():
+    return opened(built(CLIP, 24, RN, TEXT), "tiny-rn")
+
+
+@pytest.fixture(scope="session")
+def tiny_vit():
+    return opened(built(CLIP, 24, VIT, TEXT), "tiny-vit")
+
+
+@pytest.fixture(scope="session")
+def tiny_custom():
+    """A text tower of its own, read at an end token; a projection with a bias."""
+    text = {**TEXT, "pool_type": "eos", "eos_id": 49407, "proj_bias": True}
+    return opened(built(CustomTextCLIP, 24, VIT, text), "tiny-custom")
+
+
+@pytest.fixture(scope="session")
+def tiny_coca():
+    vision = {**VIT, "attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True}
+    text = {**TEXT, "embed_cls": True, "output_tokens": True}
+    decoder = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    return opened(built(CoCa, 24, decoder, text, vision), "tiny-coca")
+
+
+@pytest.fixture()
+def pictures() -> torch.Tensor:
+    """Five normalised pictures for `tiny_rn`."""
+    return torch.randn(5, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture()
+def small_pictures() -> torch.Tensor:
+    """Five normalised pictures for the small transformers."""
+    return torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))

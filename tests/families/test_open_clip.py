@@ -1,0 +1,85 @@
+import pytest
+import torch
+
+import lens
+from lens.capture.hooks import forward_to
+from lens.families import open_clip as family
+from lens.sites import unit_values
+
+
+@pytest.mark.parametrize("name", ["tiny_rn", "tiny_custom", "tiny_coca"])
+def test_the_read_token_is_the_one_that_becomes_the_embedding(name, request):
+    """From the last block's vector at that token, the tower's own head gives its embedding."""
+    model = request.getfixturevalue(name)
+    text = getattr(model.module, "text", model.module)
+    tokens = model.tokens(["a dog", "two large cats on a mat"])
+    last = model.site("text.blocks.1")
+    vectors = unit_values(
+        last, forward_to(last, tokens)[last.name], position=model.pooled_token(tokens)
+    )
+    with torch.no_grad():
+        head = text.ln_final(vectors)
+        projection = text.text_projection
+        head = projection(head) if callable(projection) else head @ projection
+        torch.testing.assert_close(head, model.run("text", tokens), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tiny_rn", "tiny_vit", "tiny_custom", "tiny_coca"])
+def test_embedding_sites_are_what_the_towers_give(name, request):
+    model = request.getfixturevalue(name)
+    pictures = torch.randn(3, 3, *model.image_size)
+    tokens = model.tokens(["a dog", "a cat"])
+    with torch.no_grad():
+        for site, batch in (("image.embedding", pictures), ("text.embedding", tokens)):
+            taken = forward_to(model.site(site), batch)[site]
+            assert torch.equal(taken, model.run(model.site(site).tower, batch))
+            assert model.site(site).shape == (24,)
+
+
+def test_text_names_are_the_same_unpacked_or_not(tiny_rn, tiny_custom):
+    assert tiny_rn.site("text.blocks.1").path == "transformer.resblocks.1"
+    assert tiny_custom.site("text.blocks.1").path == "text.transformer.resblocks.1"
+    text = [s.name for s in tiny_rn.sites if s.tower == "text"]
+    assert text == [s.name for s in tiny_custom.sites if s.tower == "text"]
+
+
+def test_coca_appends_a_token(tiny_coca):
+    assert tiny_coca.site("text.blocks.0").shape == (17, 32)
+    assert tiny_coca.pooled_token(tiny_coca.tokens(["a dog"])).tolist() == [16]
+
+
+def test_the_picture_format_is_the_models_own(tiny_rn):
+    module = tiny_rn.module
+    module.visual.preprocess_cfg = {"mean": (0.1, 0.2, 0.3), "std": (1, 1, 2), "size": 64}
+    try:
+        described = family.describe(module)
+        assert described.mean == (0.1, 0.2, 0.3)
+        assert described.std == (1.0, 1.0, 2.0)
+    finally:
+        del module.visual.preprocess_cfg
+
+
+def test_the_default_tag_is_openais_where_there_is_one():
+    assert family.tags("RN50")[0] == "openai"
+    assert family.tags("ViT-H-14")[0].startswith("laion2b")
+
+
+# The first and last sites of each real architecture, and the size of its last stage.
+FULL = {
+    "RN50": ("image.stem", (64, 56, 56), "image.layer4", (2048, 7, 7)),
+    "ViT-B-32": ("image.blocks.0.mlp.neurons", (50, 3072), "image.blocks.11", (50, 768)),
+    "MobileCLIP-S1": ("image.stem", (64, 64, 64), "image.stages.3", (512, 8, 8)),
+    "coca_ViT-B-32": ("image.blocks.0", (50, 768), "text.blocks.11", (77, 512)),
+}
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_full_architectures(name):
+    first, first_shape, last, last_shape = FULL[name]
+    model = lens.load(name, pretrained=None, device="cpu")
+    assert model.site(first).shape == first_shape
+    assert model.site(last).shape == last_shape
+    assert {"image.embedding", "text.embedding"} <= set(model.sites.names)
+    # Nothing that was named is missing from the table: every place was met in the trial.
+    named = [place.name for tower in model._family.towers for place in tower.places]
+    assert model.sites.names == named
