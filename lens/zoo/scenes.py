@@ -15,7 +15,6 @@ from lens.data import Glyphs, compose, words
 
 # A whole vendor's drawings are kept out of training, to test on.
 HELD_OUT_RENDERING = "icon"
-WORD_SHARE = 0.48
 LABELLED_SHARE = 0.2
 
 
@@ -47,14 +46,13 @@ class Scenes:
             for c, concept in enumerate(glyphs.concepts):
                 self.ink[s, c] = torch.from_numpy(words.mask(case(concept), font).copy())
 
-    def draw(self, n: int, generator: Generator, difficulty: float = 1.0) -> Scene:
-        """`n` pictures; at difficulty 0 the words are clean and large, at 1 as varied as later.
-
-        Words are the larger share because reading is learnt last.
-        """
+    def draw(
+        self, n: int, generator: Generator, difficulty: float = 1.0, word_share: float = 0.5
+    ) -> Scene:
+        """`n` pictures; at difficulty 0 the words are clean and large, at 1 as varied as later."""
         g, count = generator, len(self.glyphs.concepts)
         concepts = torch.randint(count, (n,), generator=g)
-        split = round(n * WORD_SHARE)
+        split = round(n * word_share)
         which = torch.randint(len(self.pictures), (n - split,), generator=g)
         pixels = torch.cat(
             [

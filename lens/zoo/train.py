@@ -103,7 +103,7 @@ class Run:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
         self.tokenizer = architectures.tokenizer()
-        self.step = 0
+        self.step, self.difficulty, self.reading = 0, 0.0, 0.0
         if self.checkpoint.exists():
             self._resume()
 
@@ -117,6 +117,8 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {
             "step": self.step,
+            "difficulty": self.difficulty,
+            "reading": self.reading,
             "recipe": vars(self.recipe),
             "student": self.student.state_dict(),
             "average": self.average,
@@ -130,7 +132,8 @@ class Run:
         state = torch.load(self.checkpoint, weights_only=True)
         if state["recipe"]["seed"] != self.recipe.seed:
             raise SystemExit(f"{self.checkpoint} was made with another seed; remove it to restart.")
-        self.step = state["step"]
+        self.step, self.difficulty = state["step"], state["difficulty"]
+        self.reading = state["reading"]
         self.student.load_state_dict(state["student"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
@@ -139,7 +142,8 @@ class Run:
         """One optimizer step; returns what there is to report."""
         r, student = self.recipe, self.student
         g = torch.Generator().manual_seed(r.seed * 10_000_019 + self.step)
-        scene = scenes.draw(r.batch, g, difficulty=min(1.0, self.step / r.ease_until))
+        share = r.word_share[self.difficulty > 0]
+        scene = scenes.draw(r.batch, g, difficulty=self.difficulty, word_share=share)
         for group in self.optimizer.param_groups:
             group["lr"] = r.learning_rate * self._schedule()
         since = self.step - r.classify_steps
@@ -156,13 +160,23 @@ class Run:
             loss = loss + (1 - handed) * self._classify(embedding, scene)
         if texts is not None:
             loss = loss + self._caption(embedding, scene, texts, g)
+        elif since >= -r.introduce_steps:
+            loss = loss + self._introduce(g)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         self.optimizer.step()
         self._average()
+        right = self._right(embedding, scene, texts)
+        self._harder(right["words"])
         self.step += 1
-        return {"loss": float(loss.detach()), **self._right(embedding, scene, texts)}
+        return {"loss": float(loss.detach()), **right, "difficulty": self.difficulty}
+
+    def _harder(self, words_read: float) -> None:
+        """Once half of the easy words are read, make them harder, a little at a time."""
+        self.reading += 0.05 * (words_read - self.reading)
+        if self.difficulty > 0 or self.reading >= self.recipe.read_from:
+            self.difficulty = min(1.0, self.difficulty + 1 / self.recipe.harder_within)
 
     def _schedule(self) -> float:
         warm = min(1.0, (self.step + 1) / self.recipe.warmup)
@@ -177,6 +191,13 @@ class Run:
         captions = Captions(self.glyphs.tags, g)
         written = [captions.of(c) for c in self.glyphs.concepts]
         return self.student.texts(written + [captions.of_tag(t) for t in self.tags], self.tokenizer)
+
+    def _introduce(self, g: torch.Generator) -> Tensor:
+        """Teach captions, without pictures, which of the classifier's concepts they are about."""
+        texts = self._texts(g)[: len(self.glyphs.concepts)]
+        classes = F.normalize(self.student.prototypes.detach(), dim=-1)
+        logits = self.student.clip.logit_scale.exp() * texts @ classes.T
+        return F.cross_entropy(logits, torch.arange(len(texts)))
 
     def _caption(
         self, embedding: Tensor, scene: Scene, texts: Tensor, g: torch.Generator
