@@ -128,10 +128,10 @@ def responses(
 
 
 def default_stimuli() -> Any:
-    """Give the embedded glyphs: 16 stimuli of every concept in every rendering."""
+    """Give the embedded glyphs: eight stimuli of every concept in every rendering."""
     from lens.data import glyphs
 
-    return glyphs().stimuli()
+    return glyphs().stimuli(per_cell=8)
 
 
 def default_site(model: Model) -> Site:

@@ -113,7 +113,7 @@ def test_class_token_and_mean_token_of_a_vit(vit, stimuli):
 def test_stimuli_of_another_size_go_through_the_model_s_own_preprocessing(model):
     from lens.data import glyphs
 
-    larger = glyphs().stimuli(per_cell=2, size=48, concepts=["dog", "fish"], renderings=["word"])
+    larger = glyphs().stimuli(per_cell=2, size=96, concepts=["dog", "fish"], renderings=["word"])
     measured = responses(model.site("image.layer4"), larger, progress=False)
     site = measured.site
     with torch.no_grad():

@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from lens.errors import LensError
 from lens.model import Model
-from lens.sites import Site
+from lens.sites import Site, Unit
 from lens.widgets.neuron.traits import picture_traits
+
+if TYPE_CHECKING:
+    from lens.featurevis import Visualization
 
 Picture = dict[str, Any]
 #: Computes the pictures of several units at once.
@@ -108,20 +111,26 @@ def drawing(site: Site, settings: Mapping[str, Any]) -> Draw:
 
         own = _twin(site.model).site(site.name)
         found = visualize(own.units(indices), **{"progress": len(indices) > 1, **chosen})
-        rows = {unit.index: row for row, unit in reversed(list(enumerate(found.units)))}
-        return [
-            picture_traits(
-                index,
-                found.images[rows[index]],
-                float(found.values[rows[index]]),
-                _recipe(found.recipe, list(rows).index(index)),
-            )
-            if index in rows
-            else _failed(index, "the objective was not a number.")
-            for index in indices
-        ]
+        return drawn(found)(indices)
 
     return draw
+
+
+def drawn(found: Visualization) -> Draw:
+    """Give the function that takes the pictures of units out of a visualization that is there."""
+    made = [unit.index if isinstance(unit, Unit) else None for unit in found.units]
+    rows = {index: made.index(index) for index in made if index is not None}
+    return lambda indices: [
+        picture_traits(
+            index,
+            found.images[rows[index]],
+            float(found.values[rows[index]]),
+            _recipe(found.recipe, list(rows).index(index)),
+        )
+        if index in rows
+        else _failed(index, "the objective was not a number.")
+        for index in indices
+    ]
 
 
 def _twin(model: Model) -> Model:
