@@ -121,7 +121,7 @@ def summary(table: pd.DataFrame, rows: int = 20) -> str:
         f"{len(found)} of {len(table):,} units answer to one concept in every rendering: held-out "
         f"score >= {SCORE}\nat {RATE:.0%} false discoveries "
         f"({table.attrs['tests']:,} tests, {table.attrs['concepts']} concepts{aside}).\n"
-        f"score: the smallest AUROC over the renderings; n: held-out stimuli a rendering.\n\n"
+        f"Last columns: AUROC by rendering; score: the smallest of them; n: held-out stimuli.\n\n"
         f"{listed(table.head(rows))}"
     )
 
@@ -129,13 +129,15 @@ def summary(table: pd.DataFrame, rows: int = 20) -> str:
 def listed(table: pd.DataFrame) -> str:
     """Write rows of the table as text, each number with the digits that mean something."""
     digits: dict[str, Callable[[float], str]] = {
-        name: "{:.3f}".format
-        for name in map(str, table.columns)
-        if name == "score" or name.startswith("auroc_")
+        "score": "{:.3f}".format,
+        "p": "{:.0e}".format,
+        "q": "{:.0e}".format,
+        "d_prime": "{:.1f}".format,
+        "gap": "{:+.1f}".format,
     }
-    digits |= {"p": "{:.0e}".format, "q": "{:.0e}".format}
-    digits |= {"d_prime": "{:.1f}".format, "gap": "{:+.1f}".format}
-    return table.to_string(index=False, formatters=digits)
+    short = {str(name): str(name).removeprefix("auroc_") for name in table.columns}
+    digits |= {new: "{:.3f}".format for old, new in short.items() if old != new}
+    return table.rename(columns=short).to_string(index=False, formatters=digits)
 
 
 def open_notebook() -> bool:

@@ -46,7 +46,8 @@ def multimodal(
     reported is all measured on the held-out half.
 
     p is the largest over renderings of the one-sided Mann-Whitney p (intersection-union: it tests
-    "in at least one rendering no more than chance"). q controls the false-discovery rate over the
+    "in at least one rendering no more than chance"), exact for up to eight stimuli of a concept and
+    normal for more. q controls the false-discovery rate over the
     family of *all pairs of a unit with a candidate concept* on the held-out half, chosen or not:
     units x concepts tests, 400,000 for 1,000 units and 400 concepts.
 
@@ -58,7 +59,8 @@ def multimodal(
         Where in the model: a `Site` or its name; the last stage of the image tower if not given.
         The values are those before the final ReLU, where there is one.
     stimuli
-        A `lens.data` stimulus set; the embedded glyphs if not given.
+        A `lens.data` stimulus set; if not given, the embedded glyphs: eight of every concept in
+        every rendering, of which four are held out.
     table
         For an array: a row a stimulus, with columns ``concept``, ``rendering``, and, where there
         are any, ``split`` ("discovery" or "held-out"; else each cell is dealt out in turn) and
