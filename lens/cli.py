@@ -54,7 +54,7 @@ def _fail(sentence: str) -> int:
 def _demo(chosen: argparse.Namespace) -> None:
     from lens.demo import demo, may_open, open_notebook
 
-    demo(chosen.out, model=_model(chosen), units=chosen.units)
+    demo(chosen.out, load=lambda: _model(chosen), units=chosen.units)
     if chosen.browser and may_open() and not open_notebook():
         print("the notebook is not part of an installed package; the page shows the same units")
 

@@ -34,7 +34,7 @@ SCORE, RATE = 0.95, 0.05
 def demo(
     folder: str | Path = "lens-demo",
     *,
-    model: Model | None = None,
+    load: Callable[[], Model] | None = None,
     units: int = 24,
     concepts: list[str] | None = None,
     steps: int = STEPS,
@@ -45,8 +45,8 @@ def demo(
     ----------
     folder
         Where the files go; it is made.
-    model
-        The embedded default if not given.
+    load
+        Opens the model; the embedded default's loader if not given.
     units
         How many units get a feature visualization.
     concepts
@@ -71,7 +71,7 @@ def demo(
         from lens.neurons.responses import default_site, responses
         from lens.sites import Unit
 
-        model = model or lens.load()
+        model = (load or lens.load)()
         site = default_site(model)
         stimuli = glyphs().stimuli(PER_CELL, concepts=concepts, renderings=RENDERINGS)
 

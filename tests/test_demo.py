@@ -20,9 +20,14 @@ def done(tmp_path_factory):
     import io
 
     folder, said = tmp_path_factory.mktemp("demo") / "new" / "folder", io.StringIO()
-    model = lens.load(pretrained=None, seed=0)
     with contextlib.redirect_stdout(said):
-        page = demo(folder, model=model, units=4, concepts=CONCEPTS, steps=2)
+        page = demo(
+            folder,
+            load=lambda: lens.load(pretrained=None, seed=0),
+            units=4,
+            concepts=CONCEPTS,
+            steps=2,
+        )
     return folder, page, said.getvalue()
 
 
