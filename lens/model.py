@@ -298,10 +298,8 @@ def load(
     zoo = importlib.import_module("lens.zoo")
     if name in zoo.names():
         return _embedded(zoo, name, pretrained, where, seed)
-    if name.startswith(("hf-hub:", "local-dir:")):  # such names bring their own weights
-        module = open_clip.create(name, None, seed or 0, weights=pretrained is not None)
-    else:
-        module = open_clip.create(name, _known(name, pretrained, zoo.names()), seed or 0)
+    tag = None if open_clip.is_elsewhere(name) else _known(name, pretrained, zoo.names())
+    module = open_clip.create(name, tag, random=pretrained is None, seed=seed or 0)
     return wrap(module, tokenizer=open_clip.tokenizer(name), name=name, device=where)
 
 

@@ -1,3 +1,5 @@
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -6,25 +8,19 @@ from torch import nn
 
 import lens
 from lens.errors import BadImage, BadInput, BadWeights, MissingOption, NotDownloaded, UnknownModel
-from lens.families import open_clip as open_clip_family
 
 
-@pytest.fixture(scope="module")
-def random_rn50():
+def test_random_weights_come_from_the_seed_and_no_generator_moves(small_names):
     before = torch.random.get_rng_state()
-    model = lens.load("RN50", pretrained=None, seed=3, device="cpu")
-    assert torch.equal(torch.random.get_rng_state(), before), "the caller's generator moved"
-    return model
-
-
-def test_random_weights_come_from_the_seed(random_rn50):
-    conv = random_rn50.module.visual.conv1
+    model = lens.load("small-rn", pretrained=None, seed=3, device="cpu")
+    assert torch.equal(torch.random.get_rng_state(), before)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        fresh = torch.nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False)
-    assert torch.equal(conv.weight, fresh.weight)
-    assert not random_rn50.module.training
-    assert random_rn50.image_size == (224, 224)
+        fresh = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False)
+    assert torch.equal(model.module.visual.conv1.weight, fresh.weight)
+    assert not model.module.training
+    assert model.name == "small-rn"
+    assert model.embed("a dog").shape == (1, 24)
 
 
 def test_the_same_seed_gives_the_same_embedded_architecture():
@@ -75,15 +71,10 @@ def test_a_fault_of_the_code_is_not_taken_for_the_network(monkeypatch):
         lens.load("RN50")
 
 
-def test_a_missing_package_is_named():
-    pytest.importorskip("open_clip")
-    try:
-        import transformers  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingOption, match="transformers"):
-            open_clip_family.create("roberta-ViT-B-32", None, 0)
-    else:
-        pytest.skip("transformers is installed")
+@pytest.mark.skipif(find_spec("transformers") is not None, reason="transformers is installed")
+def test_a_missing_package_is_named(small_names):
+    with pytest.raises(MissingOption, match="small-roberta need the package transformers"):
+        lens.load("small-roberta", pretrained=None)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

@@ -162,19 +162,19 @@ def tags(name: str) -> list[str]:
     return sorted(found, key=lambda tag: tag != "openai")
 
 
-def create(name: str, tag: str | None, seed: int, *, weights: bool = True) -> nn.Module:
+def create(name: str, tag: str | None, *, random: bool = False, seed: int = 0) -> nn.Module:
     """Build a model with open_clip's own loader, in eval mode on the CPU.
 
     Parameters
     ----------
     name : str
-        One of `names()`, or "hf-hub:..." or "local-dir:...".
+        One of `names()`, or "hf-hub:..." or "local-dir:...", which bring their own weights.
     tag : str or None
-        One of `tags(name)`, a file of weights, or None.
+        One of `tags(name)`, or a file of weights.
+    random : bool
+        Random weights instead.
     seed : int
         Of random weights; torch's own generators are left as they were.
-    weights : bool
-        False gives random weights where the name brings its own.
 
     Raises
     ------
@@ -185,18 +185,32 @@ def create(name: str, tag: str | None, seed: int, *, weights: bool = True) -> nn
     """
     import open_clip
 
-    # Not the weights of a language model under a text tower that is random otherwise.
-    options: dict[str, Any] = {"pretrained_hf": weights and tag is not None}
-    if not weights:
+    # Nothing pretrained in a random model, a language model under its text tower included.
+    options: dict[str, Any] = {"pretrained_hf": not random}
+    if random and is_elsewhere(name):
         options["load_weights"] = False
+    what = f"{name} ({tag})" if tag else name
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.manual_seed(seed)
         try:
-            return open_clip.create_model(name, pretrained=tag, **options).eval()
+            module = open_clip.create_model(name, pretrained=tag, **options)
         except Exception as error:
-            raise _explained(
-                error, f"The weights of {f'{name} ({tag})' if tag else name}"
-            ) from error
+            raise _explained(error, f"The weights of {what}") from error
+        if random:
+            _fill_in(module)
+    return module.eval()
+
+
+def is_elsewhere(name: str) -> bool:
+    """Tell whether a name points to a place that brings its own weights."""
+    return name.startswith(("hf-hub:", "local-dir:"))
+
+
+def _fill_in(module: Any) -> None:
+    """Give CoCa's decoder the random projection that open_clip allocates and never fills."""
+    decoder = getattr(module, "text_decoder", None)
+    if decoder is not None:
+        nn.init.normal_(decoder.text_projection, std=decoder.width**-0.5)
 
 
 def tokenizer(name: str) -> Callable[[list[str]], Tensor]:

@@ -64,6 +64,16 @@ def test_the_default_tag_is_openais_where_there_is_one():
     assert family.tags("ViT-H-14")[0].startswith("laion2b")
 
 
+def test_no_weight_is_left_unfilled(small_names):
+    """open_clip allocates the projection of CoCa's decoder and leaves what was in that memory."""
+    torch.use_deterministic_algorithms(True)  # makes torch.empty give NaN
+    try:
+        module = family.create("small-coca", None, random=True)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.isfinite(p).all() for p in module.parameters())
+
+
 # The first and last sites of each real architecture, and the size of its last stage.
 FULL = {
     "RN50": ("image.stem", (64, 56, 56), "image.layer4", (2048, 7, 7)),
