@@ -44,7 +44,7 @@ def open_picture(item: Any, label: str = "") -> Image.Image:
     if isinstance(item, Image.Image):
         return _decoded(item, label or _filename(item) or "The picture")
     if isinstance(item, (str, Path)):
-        return _opened(Path(item))
+        return _opened(Path(item).expanduser())
     if isinstance(item, Tensor):
         array = item.detach().cpu().numpy()
         return from_array(np.moveaxis(array, 0, -1) if array.ndim == 3 else array, label)

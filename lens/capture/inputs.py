@@ -156,8 +156,8 @@ def text_batches(inputs: Any, model: Model, batch_size: int = 64, strict: bool =
 
 def _listed(inputs: Any, batch_ndim: int) -> tuple[Iterable[tuple[str, Any]], int | None]:
     """Name every single picture, and count them where that needs no reading."""
-    if isinstance(inputs, (str, Path)) and Path(inputs).is_dir():
-        files = _files(Path(inputs))
+    if isinstance(inputs, (str, Path)) and _is_many(inputs, batch_ndim):
+        files = _files(Path(inputs).expanduser())
         return [(str(file), file) for file in files], len(files)
     if isinstance(inputs, (str, Path, Image.Image)):
         return [(_label(inputs, 0), inputs)], 1
@@ -198,7 +198,7 @@ def _each(parts: Iterable[Any], batch_ndim: int) -> Iterator[tuple[str, Any]]:
 
 def _is_many(item: Any, batch_ndim: int) -> bool:
     if isinstance(item, (str, Path)):
-        return Path(item).is_dir()
+        return Path(item).expanduser().is_dir()
     if isinstance(item, Tensor):
         return item.ndim >= batch_ndim
     return isinstance(item, np.ndarray) and item.ndim >= 4

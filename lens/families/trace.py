@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lens.errors import MissingOption
 from lens.sites import UNIT_AXIS, Layout
 
 __all__ = ["Ran", "evaluating", "first_tensor", "layout_of", "trace"]
@@ -121,15 +122,24 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         if child.training:
             training.append(child)
         # Hooks that are added after compiling would never fire.
-        compiled = compiled or hasattr(child, "_orig_mod") or child._compiled_call_impl is not None
+        compiled = compiled or hasattr(child, "_orig_mod")
+        compiled = compiled or getattr(child, "_compiled_call_impl", None) is not None
     for child in training:
         child.training = False
     try:
-        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        with _eager() if compiled else nullcontext():
             yield
     finally:
         for child in training:
             child.training = True
+
+
+def _eager() -> AbstractContextManager[None]:
+    if not hasattr(torch.compiler, "set_stance"):
+        raise MissingOption(
+            f"Compiled modules need torch 2.6 to be looked at, not {torch.__version__}."
+        )
+    return torch.compiler.set_stance("force_eager")
 
 
 def first_tensor(value: Any) -> Tensor | None:
