@@ -22,8 +22,8 @@ class Stimuli:
     """A table of stimuli and their pixels, drawn when asked for; a torch ``Dataset`` as it stands.
 
     `table` has one row a stimulus: concept, rendering, split ("discovery" or "held-out"), writing,
-    and the font of a word. A stimulus' pixels depend on the seed and on its own row alone, so any
-    subset drawn in any order is the same.
+    and the font and case of a word. The stimuli of one concept in one rendering are drawn together
+    from a seed of their own, so any subset drawn in any order has the same pixels.
     """
 
     def __init__(
@@ -31,53 +31,61 @@ class Stimuli:
         glyphs: Glyphs,
         table: pd.DataFrame,
         *,
+        per_cell: int,
         size: int,
         seed: int,
         backgrounds: Sequence[str],
+        faces: Sequence[str],
     ) -> None:
-        self.glyphs, self.table = glyphs, table
-        self.size, self.seed, self.backgrounds = size, seed, tuple(backgrounds)
+        self.glyphs, self.table, self.per_cell = glyphs, table, per_cell
+        self.size, self.seed = size, seed
+        self.backgrounds, self.faces = tuple(backgrounds), tuple(faces)
 
     @cached_property
     def key(self) -> str:
         """A short hash of everything the pixels depend on, to name caches by."""
-        rows = pd.util.hash_pandas_object(self.table.drop(columns=["group", "tags"], errors="ignore"))
-        recipe = repr((self.size, self.seed, self.backgrounds, int(rows.sum())))
-        return hashlib.sha256(recipe.encode()).hexdigest()[:12]
+        rows = self.table[["cell", "number"]].to_numpy(np.int64).tobytes()
+        recipe = (self.size, self.seed, self.per_cell, self.backgrounds, self.faces)
+        return hashlib.sha256(rows + repr(recipe).encode()).hexdigest()[:12]
 
-    def pixels(self, indices: Sequence[int] | Int[np.ndarray, "n"]) -> UInt8[np.ndarray, "n s s 3"]:
+    def pixels(self, indices: Sequence[int] | Int[np.ndarray, n]) -> UInt8[np.ndarray, "n s s 3"]:
         """Draw the stimuli of the given rows."""
         indices = np.asarray(indices, dtype=int)
-        if len(indices) == 0:
-            return np.empty((0, self.size, self.size, 3), np.uint8)
-        drawn = [self._draw(int(i)) for i in indices]
-        return torch.stack(drawn).mul(255).round().byte().movedim(1, -1).numpy()
+        out = np.empty((len(indices), self.size, self.size, 3), np.uint8)
+        cells = self.table["cell"].to_numpy()[indices]
+        numbers = self.table["number"].to_numpy()[indices]
+        for cell in np.unique(cells):
+            where = np.flatnonzero(cells == cell)
+            drawn = self._draw(int(cell)).mul(255).round().byte().movedim(1, -1).numpy()
+            out[where] = drawn[numbers[where]]
+        return out
 
-    def _draw(self, i: int) -> Float[Tensor, "3 size size"]:
-        row, size = self.table.iloc[i], self.size
-        g = torch.Generator().manual_seed(self.seed * 1_000_003 + int(row["number"]))
-        below = compose.backgrounds(1, size, g, self.backgrounds, _tiles(self.glyphs, size))
-        word = row["rendering"] == "word"
-        # Written words are wide: they may fill the frame, but turn less.
-        where = dict(
-            scale=compose.uniform(1, 0.7, 0.98 if word else 0.95, g),
-            angle=compose.uniform(1, -0.12, 0.12, g) if word else compose.uniform(1, -0.3, 0.3, g),
-            shift=(torch.rand(1, 2, generator=g) * 2 - 1) * torch.tensor([0.04, 0.3 if word else 0.1]),
-        )
-        color = torch.rand(1, 3, generator=g)
+    def _draw(self, cell: int) -> Float[Tensor, "per_cell 3 size size"]:
+        """All stimuli of one concept in one rendering."""
+        r, c = divmod(cell, len(self.glyphs.concepts))
+        rendering, concept = self.glyphs.renderings[r], self.glyphs.concepts[c]
+        n, size, word = self.per_cell, self.size, rendering == "word"
+        g = torch.Generator().manual_seed(self.seed * 1_000_003 + cell)
+        below = compose.backgrounds(n, size, g, self.backgrounds, _strewn(self.glyphs, size))
+        # Written words are wide: they may fill the frame and lie higher or lower, but turn less.
+        reach = torch.tensor([0.04, 0.3] if word else [0.04, 0.1])
+        where = {
+            "scale": compose.uniform(n, 0.7, 0.98 if word else 0.95, g),
+            "angle": compose.uniform(n, -1, 1, g) * (0.12 if word else 0.3),
+            "shift": (torch.rand(n, 2, generator=g) * 2 - 1) * reach,
+        }
+        color = torch.rand(n, 3, generator=g)
         if word:
-            text = words.CASES[row["case"]](row["concept"])
-            ink = torch.from_numpy(words.mask(text, row["font"]).copy())[None, None] / 255
-            ink = compose.transform(ink, (size, size), **where)
-            above = compose.inked(ink, below, color)
-        else:
-            r = self.glyphs.renderings.index(row["rendering"])
-            c = self.glyphs.concepts.index(row["concept"])
-            tile = _tiles(self.glyphs, size)[r * len(self.glyphs.concepts) + c][None]
-            above = compose.transform(tile, (size, size), **where)
-            if row["rendering"] == "drawing":
-                above = compose.inked(above[:, 3:], below)
-        return compose.over(below, above)[0].clamp(0, 1)
+            styles = [_style(self.faces, cell, k, n) for k in range(n)]
+            ink = [words.mask(words.CASES[case](concept), font) for font, case in styles]
+            tiles = torch.from_numpy(np.stack(ink))[:, None].float() / 255
+            moved = compose.transform(tiles, (size, size), **where)
+            return compose.over(below, compose.inked(moved, below, color)).clamp(0, 1)
+        tile = compose.premultiplied(torch.from_numpy(self.glyphs.tiles[r, c])[None], size)
+        moved = compose.transform(tile.expand(n, -1, -1, -1), (size, size), **where)
+        if rendering == "drawing":
+            moved = compose.inked(moved[:, 3:], below)
+        return compose.over(below, moved).clamp(0, 1)
 
     def where(self, **columns: str | Sequence[str]) -> Stimuli:
         """The stimuli whose row has the given values, e.g. ``rendering="word"``."""
@@ -86,7 +94,13 @@ class Stimuli:
             keep &= self.table[column].isin([values] if isinstance(values, str) else list(values))
         table = self.table[keep].reset_index(drop=True)
         return Stimuli(
-            self.glyphs, table, size=self.size, seed=self.seed, backgrounds=self.backgrounds
+            self.glyphs,
+            table,
+            per_cell=self.per_cell,
+            size=self.size,
+            seed=self.seed,
+            backgrounds=self.backgrounds,
+            faces=self.faces,
         )
 
     def __len__(self) -> int:
@@ -99,7 +113,9 @@ class Stimuli:
 
     def __repr__(self) -> str:
         concepts, renderings = (self.table[c].nunique() for c in ("concept", "rendering"))
-        return f"Stimuli({len(self)}: {concepts} concepts x {renderings} renderings, {self.size} px)"
+        return (
+            f"Stimuli({len(self)}: {concepts} concepts x {renderings} renderings, {self.size} px)"
+        )
 
 
 def stimuli(
@@ -137,31 +153,40 @@ def stimuli(
     rows = []
     for rendering in renderings:
         for concept in concepts:
-            # The number names the cell within the whole set, so a subset draws the same pixels.
-            cell = glyphs.renderings.index(rendering) * 10_000 + glyphs.concepts.index(concept)
+            # The cell is numbered within the whole set, so that a subset draws the same pixels.
+            place = glyphs.renderings.index(rendering), glyphs.concepts.index(concept)
+            cell = place[0] * len(glyphs.concepts) + place[1]
             for k in range(per_cell):
-                discovery = k < per_cell // 2
-                font = case = ""
-                if rendering == "word":
-                    font = _turn(faces[0::2] if discovery and len(faces) > 1 else faces[-1::-2], cell + k)
-                    case = _turn(list(words.CASES), cell // 7 + k)
-                split = "discovery" if discovery else "held-out"
-                number = cell * 1000 + k
-                rows.append((concept, rendering, split, concept in glyphs.writing, font, case, number))
-    columns = ["concept", "rendering", "split", "writing", "font", "case", "number"]
-    table = pd.DataFrame(rows, columns=columns)
-    return Stimuli(glyphs, table, size=size, seed=seed, backgrounds=backgrounds)
+                split = "discovery" if k < per_cell // 2 else "held-out"
+                styled = rendering == "word"
+                font, case = _style(faces, cell, k, per_cell) if styled else ("", "")
+                known = concept in glyphs.writing
+                rows.append((concept, rendering, split, known, font, case, cell, k))
+    columns = ["concept", "rendering", "split", "writing", "font", "case", "cell", "number"]
+    return Stimuli(
+        glyphs,
+        pd.DataFrame(rows, columns=columns),
+        per_cell=per_cell,
+        size=size,
+        seed=seed,
+        backgrounds=backgrounds,
+        faces=faces,
+    )
 
 
-def _turn(values: Sequence[str], k: int) -> str:
-    return values[k % len(values)]
+def _style(faces: Sequence[str], cell: int, k: int, per_cell: int) -> tuple[str, str]:
+    """Font and case of a written word; the two splits take turns with different faces."""
+    half = faces[0::2] if k < per_cell // 2 else faces[1::2]
+    own = half or faces
+    cases = list(words.CASES)
+    return own[(cell + k) % len(own)], cases[(cell // 7 + k) % len(cases)]
 
 
 @lru_cache(maxsize=2)
-def _tiles(glyphs: Glyphs, size: int) -> Float[Tensor, "tiles 4 size size"]:
-    tiles = torch.from_numpy(glyphs.tiles.reshape(-1, *glyphs.tiles.shape[2:]))
-    parts = [compose.premultiplied(part, size) for part in tiles.split(256)]
-    return torch.cat(parts)
+def _strewn(glyphs: Glyphs, size: int) -> Float[Tensor, "tiles 4 size size"]:
+    """Some tiles of every style to strew about in cluttered backgrounds."""
+    tiles = glyphs.tiles.reshape(-1, *glyphs.tiles.shape[2:])[::37]
+    return compose.premultiplied(torch.from_numpy(tiles.copy()), size)
 
 
 def _known(names: Sequence[str] | None, all_names: list[str], what: str) -> list[str]:

@@ -23,7 +23,7 @@ class Scene:
     """A batch of training pictures in [0, 1], their concepts and their renderings."""
 
     pixels: Float[Tensor, "batch 3 size size"]
-    concepts: Int[Tensor, "batch"]
+    concepts: Int[Tensor, batch]
     renderings: list[str]
 
 
@@ -54,12 +54,9 @@ class Scenes:
         concepts = torch.randint(count, (n,), generator=g)
         split = round(n * word_share)
         which = torch.randint(len(self.pictures), (n - split,), generator=g)
-        pixels = torch.cat(
-            [
-                self._written(concepts[:split], g, difficulty),
-                self._drawn(concepts[split:], which, g, difficulty),
-            ]
-        )
+        pixels = self._written(concepts[:split], g, difficulty)
+        if split < n:
+            pixels = torch.cat([pixels, self._drawn(concepts[split:], which, g, difficulty)])
         renderings = ["word"] * split + [self.pictures[int(r)] for r in which]
         return Scene(_camera(pixels, g, difficulty), concepts, renderings)
 

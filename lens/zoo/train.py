@@ -3,7 +3,7 @@
 In-batch contrast alone barely learns at this size and never reads. So the image tower learns
 first, with a linear classifier over the concepts that all renderings share; then the text tower
 joins, with one caption of *every* concept at each step, while the classifier fades out and the
-pictures become adversarial. Seeded step by step: a run that is killed goes on from its last
+pictures become adversarial. A transformer follows a teacher trained like that. Seeded step by step: a run that is killed goes on from its last
 checkpoint with the batches that it would have seen.
 """
 
@@ -16,14 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from lens.data import glyphs
-from lens.zoo import architectures
+from lens.zoo import architectures, load
 from lens.zoo.attack import pgd_l2
 from lens.zoo.captions import Captions
 from lens.zoo.recipes import RECIPES, Recipe
@@ -45,21 +45,31 @@ class Student(nn.Module):
         self.scale = nn.Parameter(torch.tensor(math.log(15.0)))
         visual = self.clip.visual
         self.last = visual.layer4 if hasattr(visual, "layer4") else visual.transformer
-        width = 32 * visual.layer4[0].conv1.out_channels // 8 if hasattr(visual, "layer4") else (
-            visual.transformer.width
+        width = (
+            32 * visual.layer4[0].conv1.out_channels // 8
+            if hasattr(visual, "layer4")
+            else (visual.transformer.width)
         )
         self.stage = nn.Linear(width, concepts)
 
     def forward(
         self, pixels: Float[Tensor, "b 3 h w"]
     ) -> tuple[Float[Tensor, "b embedding"], Float[Tensor, "b concepts"]]:
-        """Unit-norm embeddings, and what the last stage's own channels say of the concept."""
+        """Unit-norm embeddings, and what the last stage's own channels say of the concept.
+
+        Small pictures stop at the last stage, and their embedding is empty.
+        """
         kept: list[Tensor] = []
         handle = self.last.register_forward_hook(lambda m, args, out: kept.append(out))
+        visual = self.clip.visual
         try:
             x = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16):
-                embedding = self.clip.visual(x)
+                if x.shape[-1] == architectures.SIZE:
+                    embedding = visual(x)
+                else:
+                    stem = visual.layer2(visual.layer1(visual.stem(x)))
+                    embedding = visual.layer4(visual.layer3(stem)).new_empty(len(x), 0)
                 seen = kept[0].mean((2, 3)) if kept[0].ndim == 4 else kept[0].mean(1)
                 stage = self.stage(seen)
         finally:
@@ -103,6 +113,7 @@ class Run:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
         self.tokenizer = architectures.tokenizer()
+        self.teacher = Teacher(recipe.teacher, self) if recipe.teacher else None
         self.step, self.difficulty, self.reading = 0, 0.0, 0.0
         if self.checkpoint.exists():
             self._resume()
@@ -146,28 +157,33 @@ class Run:
         scene = scenes.draw(r.batch, g, difficulty=self.difficulty, word_share=share)
         for group in self.optimizer.param_groups:
             group["lr"] = r.learning_rate * self._schedule()
-        since = self.step - r.classify_steps
-        # Text joins after the first phase; the classifier hands over to it within 600 steps.
-        handed = 0.0 if since < 0 else min(1.0, since / 600)
+        since = self.step - r.caption_from
+        # Text joins in the last phase; the classifier hands over to it within 400 steps.
+        handed = 0.0 if since < 0 else min(1.0, since / 400)
         student.train()
-        texts = self._texts(g) if since >= 0 else None
+        texts = self._texts(g) if since >= 0 and self.teacher is None else None
         pixels = scene.pixels
-        if since >= r.clean_steps:
+        if self.step < r.small_steps:
+            pixels = F.interpolate(pixels, size=(r.small_size, r.small_size), mode="area")
+        if self.teacher is None and since >= r.clean_steps:
             pixels = self._attacked(scene, texts, handed, g)
         embedding, stage = student(pixels)
         loss = r.stage_weight * F.cross_entropy(stage, scene.concepts, label_smoothing=0.05)
-        if handed < 1:
+        if self.teacher is not None:
+            loss = loss + self.teacher.loss(embedding, pixels, scene.concepts, self.step)
+            texts = self.teacher.named(self.step)
+        elif handed < 1 and embedding.numel():
             loss = loss + (1 - handed) * self._classify(embedding, scene)
-        if texts is not None:
+        if self.teacher is None and texts is not None:
             loss = loss + self._caption(embedding, scene, texts, g)
-        elif since >= -r.introduce_steps:
+        elif self.teacher is None and since >= -r.introduce_steps:
             loss = loss + self._introduce(g)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         self.optimizer.step()
         self._average()
-        right = self._right(embedding, scene, texts)
+        right = self._right(embedding, stage, scene, texts)
         self._harder(right["words"])
         self.step += 1
         return {"loss": float(loss.detach()), **right, "difficulty": self.difficulty}
@@ -237,7 +253,7 @@ class Run:
             return F.cross_entropy(embedding @ classes.T, scene.concepts, reduction="sum")
 
         r = self.recipe
-        grown = min(1.0, (self.step - r.classify_steps - r.clean_steps + 1) / 300)
+        grown = min(1.0, (self.step - r.caption_from - r.clean_steps + 1) / 300)
         steps = r.attack_steps if self.step > r.steps - r.caption_steps // 3 else 1
         student.eval()
         student.requires_grad_(False)
@@ -257,15 +273,21 @@ class Run:
             else:
                 kept.copy_(value)
 
-    def _right(self, embedding: Tensor, scene: Scene, texts: Tensor | None) -> dict[str, float]:
+    def _right(
+        self, embedding: Tensor, stage: Tensor, scene: Scene, texts: Tensor | None
+    ) -> dict[str, float]:
+        """Share of the pictures and of the words whose concept is found."""
         with torch.no_grad():
-            count = len(self.glyphs.concepts)
-            classes = F.normalize(self.student.prototypes, dim=-1) if texts is None else (
-                texts[:count]
-            )
-            right = ((embedding @ classes.T).argmax(1) == scene.concepts).float()
+            if texts is not None:
+                logits = embedding @ texts[: len(self.glyphs.concepts)].T
+            elif embedding.numel():
+                logits = embedding @ F.normalize(self.student.prototypes, dim=-1).T
+            else:
+                logits = stage
+            right = (logits.argmax(1) == scene.concepts).float()
             word = torch.tensor([r == "word" for r in scene.renderings])
-        return {"pictures": float(right[~word].mean()), "words": float(right[word].mean())}
+        shares = {"pictures": right[~word], "words": right[word]}
+        return {name: float(part.mean()) if len(part) else 0.0 for name, part in shares.items()}
 
     def export(self, path: Path) -> None:
         """Write the averaged weights in half precision as safetensors."""
@@ -276,6 +298,49 @@ class Run:
                 continue
             tensors[key] = (value.half() if value.is_floating_point() else value).contiguous()
         save_file(tensors, str(path), metadata={"name": self.name, "steps": str(self.step)})
+
+
+class Teacher:
+    """A trained model whose text tower the student takes over, and whose embeddings it follows."""
+
+    def __init__(self, name: str, run: Run) -> None:
+        self.clip = load(name, device="cpu").module.requires_grad_(False)
+        self.clip.visual.to(memory_format=torch.channels_last)
+        self.follow_weight = run.recipe.follow_weight
+        student, kept = run.student.clip, {}
+        for key, value in self.clip.state_dict().items():
+            if not key.startswith("visual."):
+                kept[key] = value
+        student.load_state_dict(kept, strict=False)
+        for key, parameter in student.named_parameters():
+            parameter.requires_grad_(key.startswith("visual."))
+        run.average = {k: v.clone() for k, v in student.state_dict().items()}
+        # The tower is locked, so a few captions of every concept serve the whole run.
+        captions = Captions(run.glyphs.tags, torch.Generator().manual_seed(run.recipe.seed))
+        with torch.no_grad():
+            self.texts = [
+                run.student.texts([captions.of(c) for c in run.glyphs.concepts], run.tokenizer)
+                for _ in range(16)
+            ]
+
+    def named(self, step: int) -> Float[Tensor, "concepts embedding"]:
+        """The text embeddings of one caption of every concept."""
+        return self.texts[step % len(self.texts)]
+
+    def loss(
+        self,
+        embedding: Float[Tensor, "b embedding"],
+        pixels: Float[Tensor, "b 3 h w"],
+        concepts: Int[Tensor, b],
+        step: int,
+    ) -> Tensor:
+        """Name the concept among all, and lie where the teacher's embedding lies."""
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            x = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+            shown = F.normalize(self.clip.visual(x).float(), dim=-1)
+        logits = self.clip.logit_scale.exp() * embedding @ self.named(step).T
+        away = 1 - (embedding * shown).sum(1).mean()
+        return F.cross_entropy(logits, concepts) + self.follow_weight * away
 
 
 def train(name: str, recipe: Recipe, folder: Path, out: Path) -> None:
@@ -291,7 +356,9 @@ def train(name: str, recipe: Recipe, folder: Path, out: Path) -> None:
             bar.update()
             if run.step % CHECKPOINT_EVERY == 0:
                 run.save()
-                tqdm.write(f"{name} {run.step} " + " ".join(f"{k} {v:.3f}" for k, v in smooth.items()))
+                tqdm.write(
+                    f"{name} {run.step} " + " ".join(f"{k} {v:.3f}" for k, v in smooth.items())
+                )
     run.save()
     run.export(out / f"{name}.safetensors")
     print(f"wrote {out / name}.safetensors; pictures in the {HELD_OUT_RENDERING!r} style unseen")

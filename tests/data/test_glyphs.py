@@ -26,11 +26,9 @@ def test_curation_names_only_what_is_there():
     assert g.writing == WRITING
 
 
-def test_every_tile_has_ink_and_room_around_it():
+def test_every_tile_has_ink():
     alpha = glyphs().tiles[..., 3]
-    covered = (alpha > 128).mean((2, 3))
-    assert covered.min() > 0.02
-    assert covered.max() < 1.0
+    assert (alpha > 128).mean((2, 3)).min() > 0.02
 
 
 def test_renderings_of_a_concept_differ_and_drawings_are_grey():
