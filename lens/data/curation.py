@@ -17,7 +17,8 @@ EXCLUDED = frozenset(
     restroom wc customs underage back end on soon top khanda aries taurus gemini cancer leo virgo
     libra scorpius capricorn aquarius pisces ophiuchus repeat rewind eject cinema wireless bangbang
     sparkle copyright tm zero one two three four five six seven eight nine abcd symbols abc cl cool
-    free id new ng ok up vs koko sa accept secret om loop beginner barber office mag hearts cd hankey
+    free id new ng ok up vs koko sa accept secret om loop beginner barber office mag hearts cd
+    hankey
     """.split()
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lens.errors import UnknownModel, nearest
 
@@ -47,7 +47,9 @@ def module(name: str) -> CLIP:
     """A freshly initialised open_clip ``CLIP`` of the named architecture, in eval mode."""
     from open_clip.model import CLIP
 
-    clip = CLIP(EMBEDDING, dict(VISION[check_name(name)]), dict(TEXT))
+    vision: Any = VISION[check_name(name)]
+    text: Any = TEXT
+    clip = CLIP(EMBEDDING, dict(vision), dict(text))
     return clip.eval()
 
 

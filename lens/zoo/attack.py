@@ -1,4 +1,7 @@
-"""Adversarial examples for training: projected gradient ascent in an L2 ball (Madry et al. 2018)."""
+"""Adversarial examples for training: projected gradient ascent in an L2 ball.
+
+Madry et al. 2018, "Towards deep learning models resistant to adversarial attacks", section 2.
+"""
 
 from __future__ import annotations
 

@@ -7,14 +7,17 @@ one vendor's whole picture style, four faces of type, three kinds of background.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from PIL import Image
 from tqdm.auto import tqdm
 
 from lens.data import compose, glyphs, words
@@ -59,7 +62,8 @@ class ZeroShot:
         text = np.stack([model.embed([p.format(c) for c in self.concepts]) for p in PROMPTS])
         mean = text.mean(0)
         self.text = torch.from_numpy(mean / np.linalg.norm(mean, axis=1, keepdims=True))
-        self.scale = float(model.module.logit_scale.exp())
+        clip: Any = model.module
+        self.scale = float(clip.logit_scale.exp())
 
     @torch.no_grad()
     def probabilities(
@@ -89,7 +93,7 @@ class ZeroShot:
 def accuracies(named: ZeroShot, per_cell: int) -> list[Score]:
     """Zero-shot top-1 over all concepts, seen and unseen renderings told apart."""
     g = glyphs()
-    plans = [
+    plans: list[tuple[str, float | None, dict[str, Any]]] = [
         (f"pictures, a vendor's style held out ({HELD_OUT_RENDERING})", 0.65,
          {"renderings": [HELD_OUT_RENDERING]}),
         ("words, held-out faces of type", 0.85,
@@ -129,7 +133,7 @@ def spelling(named: ZeroShot) -> list[Score]:
     ):
         drawn = [words.write(t, font, architectures.SIZE) for font in words.HELD_OUT for t in texts]
         pages = np.stack([_on_paper(picture) for picture in drawn])
-        p = named.probabilities(lambda i, pages=pages: pages[list(i)], len(pages))
+        p = named.probabilities(functools.partial(_at, pages), len(pages))
         own = float(p[torch.arange(len(p)), truth].mean())
         scores.append(Score(f"mean probability of the concept, shown {name}", own, len(p)))
     return scores
@@ -143,10 +147,12 @@ def attack(named: ZeroShot, per_cell: int) -> Score:
     rng = np.random.default_rng(0)
     wrong = (truth.numpy() + rng.integers(1, len(g.concepts), len(truth))) % len(g.concepts)
 
+    fonts = words.fonts()
+
     def labelled(indices: Sequence[int]) -> np.ndarray:
         pixels = stimuli.pixels(list(indices)).copy()
         for k, i in enumerate(indices):
-            pixels[k] = _labelled(pixels[k], g.concepts[wrong[i]], words.fonts()[i % 21])
+            pixels[k] = _labelled(pixels[k], g.concepts[wrong[i]], fonts[i % len(fonts)])
         return pixels
 
     right = named.probabilities(stimuli.pixels, len(stimuli)).argmax(1) == truth
@@ -202,7 +208,11 @@ def main(argv: list[str] | None = None) -> None:
         args.json.write_text(json.dumps([vars(score) for score in scores], indent=1) + "\n")
 
 
-def _on_paper(picture) -> np.ndarray:
+def _at(pages: np.ndarray, indices: Sequence[int]) -> np.ndarray:
+    return pages[list(indices)]
+
+
+def _on_paper(picture: Image.Image) -> np.ndarray:
     pixels = np.asarray(picture).astype(np.float32)
     alpha = pixels[..., 3:] / 255
     return (pixels[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)

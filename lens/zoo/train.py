@@ -1,10 +1,11 @@
 """Train an embedded model: ``python -m lens.zoo.train glyph-rn``.
 
 In-batch contrast alone barely learns at this size and never reads. So the image tower learns
-first, with a linear classifier over the concepts that all renderings share; then the text tower
-joins, with one caption of *every* concept at each step, while the classifier fades out and the
-pictures become adversarial. A transformer follows a teacher trained like that. Seeded step by step: a run that is killed goes on from its last
-checkpoint with the batches that it would have seen.
+first (words before pictures, small before large), with a linear classifier over the concepts that
+all renderings share; then the text tower joins, with one caption of *every* concept at each step,
+while the classifier fades out and the pictures become adversarial. A transformer follows a teacher
+trained like that. Seeded step by step: a run that is killed goes on from its last checkpoint with
+the batches that it would have seen.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -304,7 +306,7 @@ class Teacher:
     """A trained model whose text tower the student takes over, and whose embeddings it follows."""
 
     def __init__(self, name: str, run: Run) -> None:
-        self.clip = load(name, device="cpu").module.requires_grad_(False)
+        self.clip: Any = load(name, device="cpu").module.requires_grad_(False)
         self.clip.visual.to(memory_format=torch.channels_last)
         self.follow_weight = run.recipe.follow_weight
         student, kept = run.student.clip, {}
