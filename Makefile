@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/lens demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python tests/browser/chromium.py --install
+	$(BIN)/python tests/browser/chromium.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from lens.allocator import keep_freed_memory
 from lens.errors import BadInput, LensError, nearest
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         What stands after ``lens``; the process's own if not given.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:  # a process of our own
+        keep_freed_memory()
     try:
         chosen = _parser().parse_args(given)
         chosen.run(chosen)

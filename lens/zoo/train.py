@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from lens.allocator import keep_freed_memory
 from lens.data import glyphs
 from lens.zoo import architectures, load
 from lens.zoo.attack import pgd_l2
@@ -380,6 +381,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--classify-steps", type=int, help="shorten or lengthen the first phase")
     parser.add_argument("--caption-steps", type=int, help="shorten or lengthen the second phase")
     args = parser.parse_args(argv)
+    keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
     changes = {
