@@ -130,7 +130,8 @@ class Lab:
             "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name
         )
         light = str(name.endswith("Light")).lower()
-        page.wait_for_selector(f"body[data-jp-theme-light='{light}']")
+        # The body itself has no height, which Playwright takes for hidden.
+        page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
 
 
 @pytest.fixture(scope="session")

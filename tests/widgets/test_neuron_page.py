@@ -65,6 +65,12 @@ def test_saved_pages_hold_the_listed_units(page, tmp_path):
     assert page.save(path).read_bytes() == first
 
 
+def test_saving_shows_the_picture_that_it_made(page, tmp_path):
+    page.save(tmp_path / "unit.html")
+    assert page.picture["state"] == "ready"
+    assert page.picture["index"] == 5
+
+
 def test_only_html_is_saved(page, tmp_path):
     with pytest.raises(BadInput, match=r"saved as \.html, not as 'unit\.png'"):
         page.save(tmp_path / "unit.png")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import pytest
 import torch
 from torch import nn
 
@@ -74,6 +73,17 @@ def test_all_waits_for_the_thread_and_draws_only_what_is_missing():
     assert len(easel.asked) == 2
 
 
+def test_a_picture_that_is_there_is_delivered_at_once():
+    delivered = []
+    pictures = Pictures(
+        lambda indices: [{"index": i, "state": "ready"} for i in indices], delivered.append
+    )
+    pictures.all([3])
+    assert delivered == []
+    pictures.want(3)
+    assert delivered == [{"index": 3, "state": "ready"}]
+
+
 def test_a_failure_is_said_in_a_sentence_and_the_next_unit_still_comes():
     def draw(indices):
         if 1 in indices:
@@ -91,8 +101,10 @@ def test_a_failure_is_said_in_a_sentence_and_the_next_unit_still_comes():
 
 
 def test_without_pictures_nothing_starts():
-    pictures = Pictures(None, lambda picture: pytest.fail("nothing was asked for"))
+    delivered = []
+    pictures = Pictures(None, delivered.append)
     pictures.want(1)
+    assert [picture["state"] for picture in delivered] == ["off"]
     assert pictures.now(1)["state"] == "off"
     assert pictures.all([1, 2])[1]["state"] == "off"
 

@@ -40,7 +40,7 @@ function render({ model, el }) {
   const next = html("button", { type: "button", class: "next", "aria-keyshortcuts": "ArrowRight", onclick: () => go(step(1)) }, arrow(1));
   const wanted = html("input", { inputmode: "numeric", autocomplete: "off", "aria-label": "Jump to unit", size: 5 });
   const total = html("span");
-  const jump = html("form", { class: "jump", title: "Jump to a unit ( / )", onsubmit: (event) => (event.preventDefault(), go(parsed(wanted.value))) }, html("span", {}, "Unit"), wanted, total);
+  const jump = html("label", { class: "jump", title: "Jump to a unit ( / )" }, html("span", {}, "Unit"), wanted, total);
   const list = html("nav", { class: "listed", "aria-label": "Units in this list" });
   const body = html("div", { class: "body" });
   const page = html("article", { class: "page" },
@@ -87,8 +87,11 @@ function render({ model, el }) {
   }
 
   function keys(event) {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.target === wanted) return;
-    const act = { ArrowLeft: () => go(step(-1)), ArrowRight: () => go(step(1)), h: toggle, "/": () => wanted.select() }[event.key.length > 1 ? event.key : event.key.toLowerCase()];
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    // Enter is handled here, not by a form: JupyterLab lets none be submitted.
+    const typing = { Enter: () => go(parsed(wanted.value)), Escape: () => root.focus() };
+    const walking = { ArrowLeft: () => go(step(-1)), ArrowRight: () => go(step(1)), h: toggle, H: toggle, "/": () => wanted.select() };
+    const act = (event.target === wanted ? typing : walking)[event.key];
     if (!act) return;
     event.preventDefault();
     event.stopPropagation();

@@ -97,11 +97,12 @@ class NeuronPage(anywidget.AnyWidget):
         path = Path(path)
         if path.suffix.lower() not in (".html", ".htm"):
             raise BadInput(f"A neuron page is saved as .html, not as {path.name!r}.")
-        labels = {self.index: ""} | {unit["index"]: unit["label"] for unit in self.listed}
-        if any(unit["index"] == self.index for unit in self.listed):
-            labels = {unit["index"]: unit["label"] for unit in self.listed}
+        labels = {unit["index"]: unit["label"] for unit in self.listed}
+        if self.index not in labels:
+            labels = {self.index: "", **labels}
         indices = list(labels)
         pictures = self._pictures.all(indices)
+        self._deliver(pictures[indices.index(self.index)])
         answers = {
             index: {"card": self._card(index), "picture": picture}
             for index, picture in zip(indices, pictures, strict=True)
@@ -144,14 +145,14 @@ class NeuronPage(anywidget.AnyWidget):
     def _answer(self, change: Any) -> None:
         """Send the card at once; the picture follows from its thread when it is done."""
         index = change["new"]
-        if not self.card or self.card["index"] == index:
+        if self.card["index"] == index and not self.notice:
             return
         try:
             card = self._card(index)
         except Exception as problem:  # the page says it; the notebook goes on
             self.notice = f"Unit {index} could not be shown: {problem}"
             return
-        with self.hold_sync():
+        with self.hold_sync():  # one message, so that the page never shows two units at once
             self.notice = ""
             self.picture = self._pictures.now(index)
             self.card = card
@@ -165,6 +166,8 @@ class NeuronPage(anywidget.AnyWidget):
     def _deliver(self, picture: dict[str, Any]) -> None:
         if picture["index"] == self.index:
             self.picture = picture
+        if self.picture["index"] != self.index:  # somebody walked on just now
+            self.picture = self._pictures.now(self.index)
 
 
 def neuron(

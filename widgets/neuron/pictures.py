@@ -33,7 +33,7 @@ class Pictures:
     draw
         Computes pictures; None where no pictures were asked for.
     deliver
-        Called with each picture that `want` asked for, from the computing thread.
+        Called with each picture that `want` asked for; from the computing thread, mostly.
     """
 
     def __init__(self, draw: Draw | None, deliver: Callable[[Picture], None]) -> None:
@@ -52,17 +52,17 @@ class Pictures:
         return self._done.get(index, {"index": index, "state": "computing"})
 
     def want(self, index: int) -> None:
-        """Start to compute a unit's picture, unless it is there."""
+        """Deliver a unit's picture as soon as it is there; at once if it is there already."""
         with self._state:
-            self._wish = None
-            if self._draw is None or index in self._done:
-                return
-            self._wish = index
-            if self._thread is None:
+            there = self._draw is None or index in self._done
+            self._wish = None if there else index
+            if not there and self._thread is None:
                 self._thread = threading.Thread(
                     target=self._work, name="lens-pictures", daemon=True
                 )
                 self._thread.start()
+        if there:
+            self._deliver(self.now(index))
 
     def all(self, indices: Sequence[int]) -> list[Picture]:
         """Give several finished pictures; those that are missing are computed in one go."""
