@@ -14,7 +14,7 @@ class Recipe:
     small_steps: int = 1500
     small_size: int = 64
     classify_steps: int = 500
-    caption_steps: int = 1300
+    caption_steps: int = 800
     # In its last steps the second phase shows the text tower where the classifier's concepts are,
     # so that the third does not begin by forgetting.
     introduce_steps: int = 250
