@@ -88,8 +88,9 @@ class Visualization:
             x, y = gap + (i % columns) * step_x, gap + (i // columns) * step_y
             page.paste(image, (x, y))
             if captions:
-                text = f"{_short(self.units[i])}  {self.values[i]:.2f}"
-                pen.text((x, y + height + 1), _fit(text, width, font), fill="black", font=font)
+                value = f"  {self.values[i]:.2f}"
+                name = _fit(_short(self.units[i]), width - font.getlength(value), font)
+                pen.text((x, y + height + 1), name + value, fill="black", font=font)
         return page
 
     def save(self, path: str | Path) -> Path:
@@ -173,8 +174,9 @@ def _short(unit: Unit | Objective) -> str:
     return f"unit {unit.index}" if isinstance(unit, Unit) else repr(unit)
 
 
-def _fit(text: str, width: int, font: Any) -> str:
-    """Cut the text to what fits below an image."""
-    while text and font.getlength(text) > width:
-        text = text[:-1]
-    return text
+def _fit(text: str, width: float, font: Any) -> str:
+    """Cut the text to the width, showing that something was cut."""
+    fitting = text
+    while len(fitting) > 1 and font.getlength(fitting) > width:
+        fitting = fitting[:-2] + "…"
+    return fitting

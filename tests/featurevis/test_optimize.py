@@ -5,6 +5,7 @@ from torch import nn
 
 from lens.errors import BadInput
 from lens.featurevis import objectives as o
+from lens.featurevis.batching import takes_bf16
 from lens.featurevis.optimize import Settings, climb, generator, undisturbed
 from lens.featurevis.parameterization import Fourier
 from lens.featurevis.transforms import moves, standard
@@ -53,6 +54,15 @@ def test_an_image_is_the_same_alone_and_in_a_batch(resnet):
         assert difference.max() <= 1 and difference.mean() < 0.02
         np.testing.assert_allclose(alone.curve[0], together.curve[row], atol=1e-4)
     assert np.abs(together.images[0].astype(int) - together.images[1]).mean() > 2
+
+
+@pytest.mark.skipif(not takes_bf16(torch.device("cpu")), reason="this CPU has no bfloat16")
+def test_in_bf16_it_is_the_same_to_the_bit(resnet):
+    site = resnet.site("image.layer4")
+    units, streams = [o.unit(site.unit(i)) for i in range(5)], [(i, 0) for i in range(5)]
+    together = climb(resnet, units, streams, settings(steps=24, bf16=True))
+    alone = climb(resnet, units[3:4], streams[3:4], settings(steps=24, bf16=True))
+    assert np.array_equal(alone.images[0], together.images[3])
 
 
 def test_values_are_what_the_model_says_of_the_image(resnet):

@@ -32,6 +32,14 @@ def test_the_sheet_shows_every_image(vis):
     assert vis.sheet().size[1] > vis.sheet(captions=False).size[1]
 
 
+def test_captions_are_cut_before_the_value_is(resnet):
+    long = o.similarity(resnet, "a photograph of a dog on a skateboard")
+    vis = visualize(long, size=32, steps=1, progress=False)
+    caption = np.asarray(vis.sheet().convert("L"))[36 + 1 :, :]
+    assert (caption < 128).any()  # something is written, and within the sheet
+    assert (caption[:, -2:] > 128).all()
+
+
 def test_png_files_carry_the_recipe(vis, tmp_path):
     assert vis.save(tmp_path / "sheet.png") == tmp_path / "sheet.png"
     assert read_recipe(tmp_path / "sheet.png") == vis.recipe
