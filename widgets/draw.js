@@ -27,10 +27,18 @@ export function number(x, digits = 3) {
   return signed(String(size >= 100 ? Math.round(x) : Number(x.toPrecision(digits))));
 }
 
+export const power = (exponent) => "\u00d710" + [...String(exponent)].map((c) =>
+  (c === "-" ? "\u207b" : "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"[c])).join("");
+
 function scientific(x) {
-  const [mantissa, power] = x.toExponential(1).split("e");
-  const raised = [...String(Number(power))].map((c) => (c === "-" ? "\u207b" : "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"[c]));
-  return `${signed(mantissa)}\u00d710${raised.join("")}`;
+  const [mantissa, exponent] = x.toExponential(1).split("e");
+  return signed(mantissa) + power(Number(exponent));
+}
+
+// The power of ten that the labels of an axis leave out: 0 unless they would be long.
+export function common(low, high) {
+  const exponent = Math.floor(Math.log10(Math.max(Math.abs(low), Math.abs(high)) || 1));
+  return exponent < -2 || exponent > 3 ? exponent : 0;
 }
 
 // A probability that underflowed is small, not zero.
@@ -49,7 +57,7 @@ export function ticks(low, high, wanted) {
 
 export const label = (x) => number(Math.abs(x) < 1e-12 ? 0 : x, 3);
 export const cut = (text, width) => {
-  const room = Math.max(3, Math.floor(width / 6.2));
+  const room = Math.max(3, Math.floor(width / 7));
   return text.length > room ? `${text.slice(0, room - 1)}\u2026` : text;
 };
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import chromium
 import nbformat
 import pytest
 from ipykernel.kernelspec import install
@@ -23,7 +23,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 KERNEL = "lens-tests"
 # How long anything may take, in seconds; a machine that does other things needs more.
 PATIENCE = float(os.environ.get("LENS_PATIENCE", "60"))
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # Without these, Chromium looks for updates and for its maker's hosts at every start.
 FLAGS = [
     "--no-sandbox",
@@ -39,20 +38,20 @@ FLAGS = [
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Headless Chromium: the system's, or the one that LENS_CHROMIUM names."""
-    path = os.environ.get("LENS_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    path = os.environ.get("LENS_CHROMIUM") or chromium.find()
     if path is None:
         pytest.fail(
-            "The browser tests drive Chromium, which is not installed: `apt-get install chromium`, "
-            "or set LENS_CHROMIUM to a Chromium or Chrome.",
+            "The browser tests drive Chromium, which is not installed: run "
+            "`python tests/browser/chromium.py`, or set LENS_CHROMIUM to a Chromium or Chrome.",
             pytrace=False,
         )
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
+        opened = playwright.chromium.launch(
             executable_path=path, args=FLAGS, timeout=1000 * PATIENCE
         )
         expect.set_options(timeout=1000 * PATIENCE)
-        yield chromium
-        chromium.close()
+        yield opened
+        opened.close()
 
 
 @dataclass
@@ -110,6 +109,11 @@ class Lab:
     def notebook(self, name: str, cells: list[str]) -> str:
         """Write a notebook for the tests' own Python; give the address that opens it."""
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        return self.bring(book, name)
+
+    def bring(self, book: nbformat.NotebookNode, name: str) -> str:
+        """Take a notebook in; give the address that opens it with the tests' own Python."""
+        # Without a kernel that exists, JupyterLab asks for one first.
         book.metadata.kernelspec = {"name": KERNEL, "display_name": KERNEL, "language": "python"}
         nbformat.write(book, self.root / name)
         return f"{self.address}/lab/tree/{name}?reset"
@@ -123,6 +127,27 @@ class Lab:
             " === 'idle'"
         )
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def finished(self, page: Page) -> None:
+        """Wait until every cell has run; fail where one of them raised an error."""
+        page.wait_for_function(
+            """() => {
+            const { content, sessionContext } = window.jupyterapp.shell.currentWidget;
+            const cells = content.widgets.map((cell) => cell.model).filter((m) => m.outputs);
+            const outputs = cells.flatMap((model) => model.outputs.toJSON());
+            return outputs.some((output) => output.output_type === 'error') ||
+                (cells.every((model) => model.executionCount) &&
+                    sessionContext.session.kernel.status === 'idle');
+        }""",
+            timeout=10_000 * PATIENCE,
+        )
+        errors = page.evaluate(
+            """() => window.jupyterapp.shell.currentWidget.content.widgets
+            .flatMap((cell) => cell.model.outputs?.toJSON() ?? [])
+            .filter((output) => output.output_type === 'error')
+            .map((output) => `${output.ename}: ${output.evalue}`)"""
+        )
+        assert not errors, errors
 
     def theme(self, page: Page, name: str) -> None:
         """Put on "JupyterLab Light" or "JupyterLab Dark"."""
@@ -189,6 +214,8 @@ def _settings(folder: Path) -> None:
     """Answer beforehand what JupyterLab would ask at its first start."""
     told = {
         "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        # All cells stay in the page, whether they are in sight or not.
+        "notebook-extension/tracker": {"windowingMode": "none"},
         "apputils-extension/themes": {"theme": "JupyterLab Light", "adaptive-theme": False},
     }
     for name, values in told.items():

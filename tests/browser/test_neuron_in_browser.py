@@ -6,11 +6,13 @@ import os
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_multimodal_neurons.ipynb"
 HOSTILE = "<img src=x onerror=alert(1)>"
 UNITS = [17, 3, 200]
 
@@ -64,6 +66,7 @@ def painted(page: Page) -> None:
     expect(neuron(page, "h1")).to_be_visible()
     expect(page.locator(".lens-neuron")).to_have_attribute("aria-busy", "false")
     expect(neuron(page, ".picture")).to_have_attribute("data-state", "ready")
+    expect(neuron(page, ".picture canvas")).to_have_count(1)
     expect(neuron(page, ".thumb canvas:first-child")).to_have_count(12)
     colours = page.evaluate(
         """[...document.querySelectorAll('.lens-neuron .picture canvas, .thumb canvas:first-child')]
@@ -154,12 +157,32 @@ def test_live_in_jupyterlab(lab, watch):
     lab.run(page, lab.notebook("neuron.ipynb", [SETUP, f"{PAGE}\npage", SAVE]))
     painted(page)
     expect(neuron(page, "h1")).to_have_text("Unit 17")
-    expect(page.locator(".jp-OutputArea-output").last).to_have_text("'unit.html'")
+    lab.finished(page)
+    assert (lab.root / "unit.html").stat().st_size > 10_000
     walk(page)
     for theme in ("Light", "Dark"):
         lab.theme(page, f"JupyterLab {theme}")
         readable(page)
         look(page, f"lab-{theme.lower()}")
+    watched.clean()
+
+
+def test_the_notebook_runs_and_its_page_can_be_walked(lab, watch):
+    watched = watch(lab.address)
+    page = watched.page
+    lab.run(page, lab.bring(nbformat.read(NOTEBOOK, 4), NOTEBOOK.name))
+    lab.finished(page)
+    painted(page)
+    title, first = neuron(page, "h1").inner_text(), contents(page)
+    second = neuron(page, ".listed button").nth(1).locator("b").inner_text()
+    neuron(page, "button.next").click()
+    expect(neuron(page, "h1")).to_have_text(f"Unit {second}")
+    painted(page)
+    assert contents(page) != first
+    neuron(page, "button.previous").click()
+    expect(neuron(page, "h1")).to_have_text(title)
+    readable(page)
+    look(page, "notebook")
     watched.clean()
 
 

@@ -12,8 +12,8 @@ from lens.errors import BadInput, UnitOutOfRange
 
 
 @pytest.fixture
-def site(tiny):
-    return tiny.site("image.layer4")
+def site(tiny_rn):
+    return tiny_rn.site("image.layer4")
 
 
 @pytest.fixture
@@ -110,17 +110,17 @@ def test_a_card_that_fails_is_a_sentence_on_the_page(page):
     assert page.notice == "Unit 9 could not be shown: there are no stimuli left."
 
 
-def test_bad_input(site, tiny, page, few):
+def test_bad_input(site, tiny_rn, page, few):
     with pytest.raises(BadInput, match="not a Site; ask it for one"):
         lens.neuron(site)
     with pytest.raises(BadInput, match="not a int"):
         lens.neuron(17)
     with pytest.raises(UnitOutOfRange, match="units 0 to"):
         lens.neuron(site.unit(5), units=[site.n_units], stimuli=few)
-    other = tiny.site("image.layer3").unit(0)
+    other = tiny_rn.site("image.layer3").unit(0)
     with pytest.raises(BadInput, match="one site's units"):
         lens.neuron(site.unit(5), units=[other], stimuli=few)
-    table = lens.multimodal(tiny, "image.layer3", few, progress=False)
+    table = lens.multimodal(tiny_rn, "image.layer3", few, progress=False)
     with pytest.raises(BadInput, match=r"the table is of image\.layer3"):
         lens.neuron(site.unit(5), units=table, stimuli=few)
     with pytest.raises(BadInput, match="column 'unit'"):

@@ -109,21 +109,21 @@ def test_without_pictures_nothing_starts():
     assert pictures.all([1, 2])[1]["state"] == "off"
 
 
-def test_a_twin_shares_weights_and_nothing_else(tiny):
-    twin = _twin(tiny)
-    for own, shared in zip(twin.module.parameters(), tiny.module.parameters(), strict=True):
+def test_a_twin_shares_weights_and_nothing_else(tiny_rn):
+    twin = _twin(tiny_rn)
+    for own, shared in zip(twin.module.parameters(), tiny_rn.module.parameters(), strict=True):
         assert own.data_ptr() == shared.data_ptr()
         assert shared.requires_grad and not own.requires_grad
-    tiny.module.train()
+    tiny_rn.module.train()
     site = twin.site("image.layer4")
     calls = []
     site.module.register_forward_hook(lambda *_: calls.append(1))
     batch = torch.zeros(1, 3, 64, 64)
-    tiny.run("image", batch)
+    tiny_rn.run("image", batch)
     assert not calls
     assert not twin.module.training
-    assert tiny.module.training
-    assert twin.fingerprint == tiny.fingerprint
-    tiny.module.eval()
-    assert torch.equal(twin.run("image", batch), tiny.run("image", batch))
-    assert isinstance(twin.module, nn.Module) and twin.module is not tiny.module
+    assert tiny_rn.module.training
+    assert twin.fingerprint == tiny_rn.fingerprint
+    tiny_rn.module.eval()
+    assert torch.equal(twin.run("image", batch), tiny_rn.run("image", batch))
+    assert isinstance(twin.module, nn.Module) and twin.module is not tiny_rn.module

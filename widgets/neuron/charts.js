@@ -1,6 +1,6 @@
 // What the neuron page draws: where a stimulus excites the unit, and how it answers to the others.
 
-import { cut, html, known, label, number, painted, share, svg, ticks } from "../draw.js";
+import { common, cut, html, known, label, number, painted, power, share, svg, ticks } from "../draw.js";
 
 // A small grid of heat, enlarged smoothly to `size` pixels; row-major values in [0, 1].
 function field({ height, width, values }, size) {
@@ -50,16 +50,23 @@ export function responseChart(width, { concepts, renderings, cells }, top, expla
   const low = Math.min(0, ...all.map((cell) => cell.mean - cell.margin));
   const high = Math.max(0, ...all.map((cell) => cell.mean + cell.margin));
   const x = (value) => (column * (value - low)) / (high - low || 1);
+  // Zero and the outermost marks, where there is room for them beside it and in the column.
+  const outermost = ticks(low, high, 3).filter((mark, i, every) => i === 0 || i === every.length - 1);
+  const omitted = common(low, high);
+  const named = (mark) => label(mark / 10 ** omitted);
+  const room = (mark) => (x(mark) - x(0)) * Math.sign(mark) > 3.2 * named(mark).length + 8
+    && Math.abs(x(mark) - column / 2) < (column + gap) / 2 - 3.2 * named(mark).length;
+  const marks = [0, ...outermost.filter(room)];
   const chart = svg("svg", { width: full, height, viewBox: `0 0 ${full} ${height}`, role: "img",
     "aria-label": `Mean activation for ${concepts.length} concepts in ${renderings.length} renderings; the numbers are in the table below` });
   concepts.forEach((concept, i) => {
     const y = head + row * i + row / 2;
-    chart.append(svg("text", { x: names - 10, y: y + 4, "text-anchor": "end", class: concept === top ? "strong" : "" }, cut(concept, names)));
+    chart.append(svg("text", { x: names - 10, y: y + 4, "text-anchor": "end", class: concept === top ? "strong" : "" }, cut(concept, names - 10)));
   });
   renderings.forEach((rendering, j) => {
     const left = names + j * (column + gap);
     const bottom = head + row * concepts.length;
-    chart.append(svg("text", { x: left + x(0), y: 12, class: "soft" }, cut(rendering, column + gap)));
+    chart.append(svg("text", { x: left, y: 12, class: "soft" }, cut(rendering, column + gap)));
     concepts.forEach((concept, i) => {
       const cell = cells[i][j];
       const y = head + row * i + row / 2;
@@ -73,9 +80,9 @@ export function responseChart(width, { concepts, renderings, cells }, top, expla
       chart.append(group);
     });
     chart.append(svg("path", { class: "axis", d: `M${left + x(0)} ${head - 2}V${bottom + 2}` }));
-    const marks = ticks(low, high, column > 90 ? 3 : 2);
-    marks.forEach((mark) => chart.append(svg("text", { class: "tick", x: left + x(mark), y: bottom + 15, "text-anchor": "middle" }, label(mark))));
+    marks.forEach((mark) => chart.append(svg("text", { class: "tick", x: left + x(mark), y: bottom + 15, "text-anchor": "middle" }, named(mark))));
   });
+  if (omitted) chart.append(svg("text", { class: "tick", x: names - 10, y: height - 5, "text-anchor": "end" }, power(omitted)));
   return chart;
 }
 
@@ -94,8 +101,10 @@ export function histogramChart(width, { edges, counts, top }) {
     svg("path", { class: "grid", d: `M${left} ${y(mark)}H${width - 8}` }),
     svg("text", { class: "tick", x: left - 6, y: y(mark) + 4, "text-anchor": "end" }, mark ? share(mark) : "0")));
   chart.append(svg("path", { class: "every", d: steps(every) }), svg("path", { class: "chosen", d: steps(chosen) }));
+  const omitted = common(first, last);
   ticks(first, last, width / 60).forEach((mark) => chart.append(
-    svg("text", { class: "tick", x: x(mark), y: bottom + 16, "text-anchor": "middle" }, label(mark))));
+    svg("text", { class: "tick", x: x(mark), y: bottom + 16, "text-anchor": "middle" }, label(mark / 10 ** omitted))));
+  if (omitted) chart.append(svg("text", { class: "tick", x: left - 6, y: bottom + 16, "text-anchor": "end" }, power(omitted)));
   chart.append(svg("path", { class: "axis", d: `M${left} ${bottom}H${width - 8}` }));
   return chart;
 }

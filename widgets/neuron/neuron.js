@@ -157,10 +157,10 @@ function render({ model, el }) {
     const frame = body.querySelector(".picture"), caption = body.querySelector(".caption");
     if (!frame || model.get("card").index !== current()) return;
     const mine = picture.index === current() ? picture.state : "computing";
-    frame.dataset.state = mine;
     if (mine === "ready") {
       const image = await bitmap(picture.image);
       if (!frame.isConnected) return;
+      frame.dataset.state = mine;
       frame.replaceChildren(painted(image.width, image.height, (pen) => pen.drawImage(image, 0, 0), { role: "img", "aria-label": `Image optimized to excite unit ${current()}` }));
       const best = model.get("card").examples[0]?.value;
       caption.replaceChildren(html("p", {}, "An image optimized from noise to excite this unit. It is synthetic: read it beside the real examples."),
@@ -168,6 +168,7 @@ function render({ model, el }) {
         html("details", {}, html("summary", {}, "Recipe"), table(["setting", "value"], Object.entries(picture.recipe))));
       return;
     }
+    frame.dataset.state = mine;
     frame.replaceChildren();
     const since = Date.now();
     const waiting = () => `Computing the visualization\u2026 ${Math.round((Date.now() - since) / 1000)} s`;
@@ -218,12 +219,12 @@ function render({ model, el }) {
       found && html("div", { class: "scale", "aria-hidden": "true" }, html("span", {}, "0.5, chance"), html("span", {}, "AUROC"), html("span", {}, "1, always")),
       found && bars(found.auroc.map(([name, a]) => [name, 2 * a - 1, known(a) ? a.toFixed(3) : number(a), a === weakest && "chosen"])),
       found && html("dl", {},
-        fact("score", number(found.score), "AUROC in the weakest rendering"),
+        fact("score", aligned(found.score), "AUROC in the weakest rendering"),
         fact("q", probability(found.q), "share of false finds if all this strong were accepted"),
         fact("p", probability(found.p), "one-sided rank test, weakest rendering"),
         fact("n", number(found.n), "held-out stimuli in each rendering, at least"),
-        fact("d\u2032", number(found.d_prime), "distance to other concepts in sd, at least"),
-        fact("gap", number(found.gap), "d\u2032 of the written word minus that of the pictures")),
+        fact("d\u2032", aligned(found.d_prime), "distance to other concepts in sd, at least"),
+        fact("gap", aligned(found.gap), "d\u2032 of the written word minus that of the pictures")),
       html("p", { class: "hint" }, told.caution));
   }
 
