@@ -7,6 +7,7 @@ from pathlib import Path
 
 # import { a, b } from "../draw.js";
 IMPORT = re.compile(r'^import \{[^}]*\} from "(\.{1,2}/[^"]+)";\n', re.MULTILINE)
+COMMENT = re.compile(r"^ *//.*\n", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
 
 
@@ -15,7 +16,8 @@ def module(path: Path) -> str:
 
     There is no build step, and a browser cannot import from a widget's other files. So views share
     code through named imports of relative files, and all of them end up in one scope: a top-level
-    name stands for one thing throughout.
+    name stands for one thing throughout. Lines of comment stay behind: every instance of a widget
+    carries its whole module.
 
     Parameters
     ----------
@@ -31,4 +33,4 @@ def module(path: Path) -> str:
         text = file.read_text(encoding="utf-8")
         return IMPORT.sub(lambda found: read((file.parent / found[1]).resolve()) + "\n", text)
 
-    return EXPORT.sub("", read(path.resolve()))
+    return COMMENT.sub("", EXPORT.sub("", read(path.resolve())))
