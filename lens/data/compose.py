@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 # What a model is trained on, and what is kept to test it on.
-SEEN = ("plain", "gradient", "blobs", "clutter")
+SEEN = ("plain", "gradient", "blobs", "shards", "specks", "clutter")
 UNSEEN = ("stripes", "checks", "grain")
 
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -153,6 +153,22 @@ def _blobs(n: int, size: int, generator: Generator) -> Tensor:
     return _mix(smooth, n, generator)
 
 
+def _shards(n: int, size: int, generator: Generator) -> Tensor:
+    """Flat cells with sharp borders: each pixel has the colour of the nearest of 12 points."""
+    axis = torch.linspace(0, 1, size)
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(1, -1, 2)
+    nearest = torch.cdist(grid, torch.rand(n, 12, 2, generator=generator)).argmin(-1)
+    shades = torch.rand(n, 12, generator=generator).gather(1, nearest)
+    return _mix(shades.reshape(n, 1, size, size), n, generator)
+
+
+def _specks(n: int, size: int, generator: Generator) -> Tensor:
+    """Small squares scattered at random, coarse or fine."""
+    cells = int(torch.randint(12, 33, (), generator=generator))
+    noise = (torch.rand(n, 1, cells, cells, generator=generator) < 0.2).float()
+    return _mix(F.interpolate(noise, size=(size, size)), n, generator)
+
+
 def _stripes(n: int, size: int, generator: Generator) -> Tensor:
     waves = uniform(n, 3, 9, generator)[:, None, None, None]
     return _mix((torch.sin(waves * math.pi * _phase(n, size, generator)) > 0).float(), n, generator)
@@ -194,6 +210,8 @@ _PATTERNS = {
     "plain": _plain,
     "gradient": _gradient,
     "blobs": _blobs,
+    "shards": _shards,
+    "specks": _specks,
     "stripes": _stripes,
     "checks": _checks,
     "grain": _grain,

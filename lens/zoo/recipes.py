@@ -6,61 +6,103 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Three phases: classify small pictures, classify full ones, then captions and attacks."""
+class Phase:
+    """A stretch of training: what is shown, and what is asked.
 
+    Attributes
+    ----------
+    steps
+        Optimizer steps.
+    rate
+        Learning rate at its first and its last step, straight in between.
+    size
+        Pixels; below the model's own size only the convolutions and their classifier learn.
+    word_share
+        Share of written words in a batch, before and after words begin to grow harder.
+    text
+        Whether the text tower takes part: "no", "introduced" (it is shown, without pictures, where
+        the classifier's concepts are) or "yes".
+    radius, attack_steps
+        Of the adversarial pictures: L2, pixels in [0, 1]; 0 leaves the pictures as they are.
+    """
+
+    steps: int
+    rate: tuple[float, float]
+    size: int = 96
+    word_share: tuple[float, float] = (0.5, 0.5)
+    text: str = "yes"
+    radius: float = 0.0
+    attack_steps: int = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Phases, one after the other, and what holds in all of them."""
+
+    phases: tuple[Phase, ...]
     batch: int = 128
-    # Convolutions learn to see, and to read, at less than half the cost on small pictures.
-    small_steps: int = 1500
-    small_size: int = 64
-    classify_steps: int = 500
-    caption_steps: int = 800
-    # In its last steps the second phase shows the text tower where the classifier's concepts are,
-    # so that the third does not begin by forgetting.
-    introduce_steps: int = 250
-    # The text tower meets clean pictures first, so that it has something to hold on to.
-    clean_steps: int = 100
-    learning_rate: float = 4e-3
     weight_decay: float = 0.02
     warmup: int = 60
-    radius: float = 1.2  # L2, pixels in [0, 1], at 96 px
-    attack_steps: int = 2  # in the last third; one before that, which costs two thirds as much
     # Words start clean, large and alone, until half of them are read; then they grow harder by a
     # step at a time, and share the batch with the drawings, which are learnt much faster.
     read_from: float = 0.5
     harder_within: int = 400
-    word_share: tuple[float, float] = (1.0, 0.5)
+    handover: int = 400  # steps with text after which the embedding's classifier is gone
     ema: float = 0.998
-    stage_weight: float = 1.0  # the classifier on the last stage's channels
+    stage_weight: float = 1.0  # of the classifier on the last stage's channels
     teacher: str | None = None
     follow_weight: float = 6.0  # of one minus the cosine to the teacher's embedding
     seed: int = 0
 
     @property
-    def caption_from(self) -> int:
-        """The step at which the text tower joins."""
-        return self.small_steps + self.classify_steps
-
-    @property
     def steps(self) -> int:
         """Optimizer steps in all."""
-        return self.caption_from + self.caption_steps
+        return sum(phase.steps for phase in self.phases)
+
+    def at(self, step: int) -> tuple[Phase, int]:
+        """The phase of a step, and how far into that phase it is."""
+        for phase in self.phases:
+            if step < phase.steps:
+                return phase, step
+            step -= phase.steps
+        raise ValueError(f"The recipe has {self.steps} steps.")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        phase, into = self.at(step)
+        first, last = phase.rate
+        warm = min(1.0, (step + 1) / self.warmup)
+        return warm * (first + (last - first) * into / phase.steps)
+
+    def text_since(self, step: int) -> int:
+        """How many steps the text tower has taken part; negative before it does."""
+        with_text = [phase.text == "yes" for phase in self.phases]
+        begin = sum(phase.steps for phase in self.phases[: with_text.index(True)])
+        return step - begin
 
 
 RECIPES = {
-    "glyph-rn": Recipe(),
+    "glyph-rn": Recipe(
+        phases=(
+            # Convolutions learn to see, and to read, at less than half the cost on small pictures.
+            Phase(1500, (4e-3, 2.6e-3), size=64, word_share=(1.0, 0.5), text="no"),
+            Phase(250, (2.6e-3, 2.2e-3), text="no"),
+            Phase(250, (2.2e-3, 1.8e-3), text="introduced"),
+            Phase(100, (1.4e-3, 1.3e-3)),
+            # Gradients worth looking at, then pictures again, in all that they stand before.
+            Phase(430, (1.3e-3, 2e-4), radius=1.2),
+            Phase(270, (2e-4, 4e-5), radius=1.2, attack_steps=2),
+            Phase(800, (1.2e-3, 1e-5), word_share=(0.3, 0.3), radius=0.5),
+        )
+    ),
     # A transformer this small needs far more pictures than a convolutional tower to learn to see by
     # itself, so it learns from one, and shares that one's text tower, locked (Zhai et al. 2022).
     "glyph-vit": Recipe(
-        teacher="glyph-rn",
-        small_steps=0,  # the places of its patches are learnt for one size
-        classify_steps=3000,
-        caption_steps=0,
+        phases=(Phase(3000, (1e-3, 1e-5), word_share=(0.6, 0.4)),),
         warmup=200,
-        learning_rate=1e-3,
         weight_decay=0.05,
-        word_share=(0.6, 0.5),
         read_from=0.3,
+        teacher="glyph-rn",
         seed=1,
     ),
 }

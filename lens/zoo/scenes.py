@@ -80,7 +80,7 @@ class Scenes:
 
     def _drawn(self, concepts: Tensor, which: Tensor, g: Generator, difficulty: float) -> Tensor:
         n, size = len(concepts), self.size
-        below = compose.backgrounds(n, size, g, compose.SEEN[:3])
+        below = compose.backgrounds(n, size, g, compose.SEEN, self.clutter)
         tiles = self.tiles[which, concepts]
         mirrored = torch.rand(n, generator=g) < 0.5
         tiles[mirrored] = tiles[mirrored].flip(-1)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections import OrderedDict
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +113,7 @@ class Run:
             {"params": decayed, "weight_decay": recipe.weight_decay},
             {"params": plain, "weight_decay": 0.0},
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
         self.tokenizer = architectures.tokenizer()
         self.teacher = Teacher(recipe.teacher, self) if recipe.teacher else None
         self.step, self.difficulty, self.reading = 0, 0.0, 0.0
@@ -133,7 +132,7 @@ class Run:
             "step": self.step,
             "difficulty": self.difficulty,
             "reading": self.reading,
-            "recipe": vars(self.recipe),
+            "seed": self.recipe.seed,
             "student": self.student.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
@@ -144,7 +143,7 @@ class Run:
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True)
-        if state["recipe"]["seed"] != self.recipe.seed:
+        if state["seed"] != self.recipe.seed:
             raise SystemExit(f"{self.checkpoint} was made with another seed; remove it to restart.")
         self.step, self.difficulty = state["step"], state["difficulty"]
         self.reading = state["reading"]
@@ -155,32 +154,36 @@ class Run:
     def advance(self, scenes: Scenes) -> dict[str, float]:
         """One optimizer step; returns what there is to report."""
         r, student = self.recipe, self.student
+        phase, into = r.at(self.step)
         g = torch.Generator().manual_seed(r.seed * 10_000_019 + self.step)
-        share = r.word_share[self.difficulty > 0]
+        share = phase.word_share[self.difficulty > 0]
         scene = scenes.draw(r.batch, g, difficulty=self.difficulty, word_share=share)
         for group in self.optimizer.param_groups:
-            group["lr"] = r.learning_rate * self._schedule()
-        since = self.step - r.caption_from
-        # Text joins in the last phase; the classifier hands over to it within 400 steps.
-        handed = 0.0 if since < 0 else min(1.0, since / 400)
+            group["lr"] = r.rate(self.step)
+        # The classifier hands over to the text tower, not all at once.
+        handed = min(1.0, max(0, r.text_since(self.step)) / r.handover)
         student.train()
-        texts = self._texts(g) if since >= 0 and self.teacher is None else None
-        pixels = scene.pixels
-        if self.step < r.small_steps:
-            pixels = F.interpolate(pixels, size=(r.small_size, r.small_size), mode="area")
-        if self.teacher is None and since >= r.clean_steps:
-            pixels = self._attacked(scene, texts, handed, g)
+        texts, pixels = None, scene.pixels
+        if self.teacher is not None:
+            texts = self.teacher.named(self.step)
+        elif phase.text == "yes":
+            texts = self._texts(g)
+        if phase.size != architectures.SIZE:
+            pixels = F.interpolate(pixels, size=(phase.size, phase.size), mode="area")
+        if phase.radius > 0:
+            radius = phase.radius * min(1.0, (into + 1) / 300)
+            pixels = self._attacked(scene, texts, handed, radius, phase.attack_steps, g)
         embedding, stage = student(pixels)
         loss = r.stage_weight * F.cross_entropy(stage, scene.concepts, label_smoothing=0.05)
         if self.teacher is not None:
-            loss = loss + self.teacher.loss(embedding, pixels, scene.concepts, self.step)
-            texts = self.teacher.named(self.step)
-        elif handed < 1 and embedding.numel():
-            loss = loss + (1 - handed) * self._classify(embedding, scene)
-        if self.teacher is None and texts is not None:
-            loss = loss + self._caption(embedding, scene, texts, g)
-        elif self.teacher is None and since >= -r.introduce_steps:
-            loss = loss + self._introduce(g)
+            loss = loss + self.teacher.loss(embedding, pixels, scene.concepts, texts)
+        else:
+            if handed < 1 and embedding.numel():
+                loss = loss + (1 - handed) * self._classify(embedding, scene)
+            if texts is not None:
+                loss = loss + self._caption(embedding, scene, texts, g)
+            elif phase.text == "introduced":
+                loss = loss + self._introduce(g)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)
@@ -196,10 +199,6 @@ class Run:
         self.reading += 0.05 * (words_read - self.reading)
         if self.difficulty > 0 or self.reading >= self.recipe.read_from:
             self.difficulty = min(1.0, self.difficulty + 1 / self.recipe.harder_within)
-
-    def _schedule(self) -> float:
-        warm = min(1.0, (self.step + 1) / self.recipe.warmup)
-        return warm * 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps)) + 1e-3
 
     def _classify(self, embedding: Tensor, scene: Scene) -> Tensor:
         logits = embedding @ F.normalize(self.student.prototypes, dim=-1).T
@@ -242,7 +241,13 @@ class Run:
         return every + 0.3 * ideas + 0.25 * contrast
 
     def _attacked(
-        self, scene: Scene, texts: Tensor | None, handed: float, g: torch.Generator
+        self,
+        scene: Scene,
+        texts: Tensor | None,
+        handed: float,
+        radius: float,
+        steps: int,
+        g: torch.Generator,
     ) -> Tensor:
         """The batch's pictures, moved to where the student is most wrong about them."""
         student, count = self.student, len(self.glyphs.concepts)
@@ -255,13 +260,10 @@ class Run:
             embedding, _ = student(pixels)
             return F.cross_entropy(embedding @ classes.T, scene.concepts, reduction="sum")
 
-        r = self.recipe
-        grown = min(1.0, (self.step - r.caption_from - r.clean_steps + 1) / 300)
-        steps = r.attack_steps if self.step > r.steps - r.caption_steps // 3 else 1
         student.eval()
         student.requires_grad_(False)
         try:
-            return pgd_l2(loss, scene.pixels, radius=r.radius * grown, steps=steps, generator=g)
+            return pgd_l2(loss, scene.pixels, radius=radius, steps=steps, generator=g)
         finally:
             student.requires_grad_(True)
             student.train()
@@ -341,7 +343,7 @@ class Teacher:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             x = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
             shown = F.normalize(self.clip.visual(x).float(), dim=-1)
-        logits = self.clip.logit_scale.exp() * embedding @ self.named(step).T
+        logits = self.clip.logit_scale.exp() * embedding @ texts.T
         away = 1 - (embedding * shown).sum(1).mean()
         return F.cross_entropy(logits, concepts) + self.follow_weight * away
 
@@ -378,18 +380,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder of the final weights")
     parser.add_argument("--threads", type=int, default=None, help="threads (default: all cores)")
-    parser.add_argument("--classify-steps", type=int, help="shorten or lengthen the first phase")
-    parser.add_argument("--caption-steps", type=int, help="shorten or lengthen the second phase")
     args = parser.parse_args(argv)
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
-    changes = {
-        key: value
-        for key in ("classify_steps", "caption_steps")
-        if (value := getattr(args, key)) is not None
-    }
-    train(args.name, replace(RECIPES[args.name], **changes), args.runs, args.out)
+    train(args.name, RECIPES[args.name], args.runs, args.out)
 
 
 if __name__ == "__main__":

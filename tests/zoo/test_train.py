@@ -1,29 +1,30 @@
 """A run through every phase of a shrunken recipe, killed and gone on with."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from lens.zoo import architectures, load
-from lens.zoo.recipes import RECIPES, Recipe
+from lens.zoo.recipes import RECIPES, Phase, Recipe
 from lens.zoo.train import Run
 
+RATE = (1e-3, 1e-4)
 SHORT = Recipe(
+    phases=(
+        Phase(1, RATE, size=64, text="no"),
+        Phase(1, RATE, text="introduced"),
+        Phase(1, RATE),
+        Phase(2, RATE, radius=1.0, attack_steps=2),
+    ),
     batch=4,
-    small_steps=1,
-    classify_steps=1,
-    introduce_steps=1,
-    caption_steps=3,
-    clean_steps=1,
     warmup=1,
     read_from=0.0,
     harder_within=4,
 )
-# Only its patches' places tell a transformer where it is, so it sees full pictures from the start.
-SHORTEST = replace(SHORT, small_steps=0, classify_steps=4, caption_steps=0, teacher="glyph-rn")
-RUNS = {"glyph-rn": SHORT, "glyph-vit": SHORTEST}
+FOLLOWING = Recipe(
+    phases=(Phase(5, RATE),), batch=4, warmup=1, read_from=0.0, harder_within=4, teacher="glyph-rn"
+)
+RUNS = {"glyph-rn": SHORT, "glyph-vit": FOLLOWING}
 
 
 def same(a: Run, b: Run) -> bool:
