@@ -70,7 +70,10 @@ def load(
         # Shipped in half precision; every computation is in single.
         module.load_state_dict({key: value.float() for key, value in load_file(path).items()})
     except FileNotFoundError as error:
-        raise BadWeights(f"The weights of {name} are missing: {path}.") from error
+        raise BadWeights(
+            f"The weights of {name} are missing ({path.name}); "
+            f"python -m lens.zoo.train {name} makes them."
+        ) from error
     except SafetensorError as error:
         raise BadWeights(f"{path} is not a safetensors file ({error}).") from error
     except RuntimeError as error:

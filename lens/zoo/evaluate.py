@@ -39,6 +39,7 @@ class Score:
     value: float
     n: int
     bar: float | None = None
+    counts: bool = False  # a number of things, not a share
 
     @property
     def passed(self) -> bool:
@@ -46,10 +47,10 @@ class Score:
         return self.bar is None or self.value >= self.bar
 
     def __str__(self) -> str:
-        value = f"{self.value:.0f}" if self.value > 1 else f"{self.value:.1%}"
+        value = f"{self.value:.0f}" if self.counts else f"{self.value:.1%}"
         bar = ""
         if self.bar is not None:
-            wanted = f"{self.bar:.0f}" if self.bar > 1 else f"{self.bar:.0%}"
+            wanted = f"{self.bar:.0f}" if self.counts else f"{self.bar:.0%}"
             bar = f"  (bar {wanted}: {'met' if self.passed else 'MISSED'})"
         return f"{self.name:<58} {value:>7}  n={self.n}{bar}"
 
@@ -164,15 +165,21 @@ def attack(named: ZeroShot, per_cell: int) -> Score:
     )  # fmt: skip
 
 
-def units(model: Model) -> list[Score]:
+def units(model: Model, per_cell: int = 16) -> list[Score]:
     """Units of the last stage that answer to one concept in every rendering, by held-out score."""
     site = "image.layer4" if model.has_site("image.layer4") else "image.blocks.5.mlp.neurons"
-    table = multimodal(model, site, glyphs().stimuli(per_cell=16))
+    table = multimodal(model, site, glyphs().stimuli(per_cell=per_cell))
     found = table[(table["score"] >= 0.95) & (table["q"] <= 0.05)]
     bar = 60 if model.name == "glyph-rn" else None
     return [
-        Score(f"units of {site} with score >= 0.95, q <= 0.05", len(found), len(table), bar),
-        Score("different concepts among them", found["concept"].nunique(), len(found)),
+        Score(
+            f"units of {site} with score >= 0.95, q <= 0.05",
+            len(found),
+            len(table),
+            bar,
+            counts=True,
+        ),
+        Score("different concepts among them", found["concept"].nunique(), len(found), counts=True),
     ]
 
 
