@@ -28,7 +28,7 @@ def premultiplied(tiles: Tensor, size: int) -> Float[Tensor, "batch 4 size size"
     return F.interpolate(x, size=(size, size), mode="bilinear", antialias=True)
 
 
-def uniform(n: int, low: float, high: float, generator: Generator) -> Float[Tensor, n]:
+def uniform(n: int, low: float, high: float, generator: Generator) -> Float[Tensor, " n"]:
     """`n` numbers in [low, high)."""
     return low + (high - low) * torch.rand(n, generator=generator)
 
@@ -37,11 +37,11 @@ def transform(
     tiles: Float[Tensor, "batch channels h w"],
     size: tuple[int, int],
     *,
-    scale: Float[Tensor, batch],
-    angle: Float[Tensor, batch],
+    scale: Float[Tensor, " batch"],
+    angle: Float[Tensor, " batch"],
     shift: Float[Tensor, "batch 2"],
-    shear: Float[Tensor, batch] | None = None,
-    aspect: Float[Tensor, batch] | None = None,
+    shear: Float[Tensor, " batch"] | None = None,
+    aspect: Float[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, "batch channels size size"]:
     """Scale, rotate (radians) and shift (in half frames) tiles within a frame of (h, w) `size`.
 
@@ -71,7 +71,7 @@ def over(
     return below * (1 - above[:, 3:]) + above[:, :3]
 
 
-def luminance(pixels: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, batch]:
+def luminance(pixels: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, " batch"]:
     """Mean luma (ITU-R BT.601) of every picture."""
     return (pixels.mean((2, 3)) * torch.tensor(LUMINANCE)).sum(1)
 

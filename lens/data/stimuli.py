@@ -48,7 +48,9 @@ class Stimuli:
         recipe = (self.size, self.seed, self.per_cell, self.backgrounds, self.faces)
         return hashlib.sha256(rows + repr(recipe).encode()).hexdigest()[:12]
 
-    def pixels(self, indices: Sequence[int] | Int[np.ndarray, n]) -> UInt8[np.ndarray, "n s s 3"]:
+    def pixels(
+        self, indices: Sequence[int] | Int[np.ndarray, " n"]
+    ) -> UInt8[np.ndarray, "n s s 3"]:
         """Draw the stimuli of the given rows."""
         indices = np.asarray(indices, dtype=int)
         out = np.empty((len(indices), self.size, self.size, 3), np.uint8)

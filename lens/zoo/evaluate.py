@@ -86,7 +86,7 @@ class ZeroShot:
         found = self.probabilities(stimuli.pixels, len(stimuli)).argmax(1)
         return float((found == truth).float().mean())
 
-    def truth(self, stimuli: Stimuli) -> Int[torch.Tensor, n]:
+    def truth(self, stimuli: Stimuli) -> Int[torch.Tensor, " n"]:
         """Index of the concept of every stimulus."""
         return torch.tensor([self.concepts.index(c) for c in stimuli.table["concept"]])
 

@@ -175,7 +175,7 @@ class Run:
             pixels = self._attacked(scene, texts, handed, radius, phase.attack_steps, g)
         embedding, stage = student(pixels)
         loss = r.stage_weight * F.cross_entropy(stage, scene.concepts, label_smoothing=0.05)
-        if self.teacher is not None:
+        if self.teacher is not None and texts is not None:
             loss = loss + self.teacher.loss(embedding, pixels, scene.concepts, texts)
         else:
             if handed < 1 and embedding.numel():
@@ -336,8 +336,8 @@ class Teacher:
         self,
         embedding: Float[Tensor, "b embedding"],
         pixels: Float[Tensor, "b 3 h w"],
-        concepts: Int[Tensor, b],
-        step: int,
+        concepts: Int[Tensor, " b"],
+        texts: Float[Tensor, "concepts embedding"],
     ) -> Tensor:
         """Name the concept among all, and lie where the teacher's embedding lies."""
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
