@@ -23,7 +23,7 @@ class Scene:
     """A batch of training pictures in [0, 1], their concepts and their renderings."""
 
     pixels: Float[Tensor, "batch 3 size size"]
-    concepts: Int[Tensor, batch]
+    concepts: Int[Tensor, " batch"]
     renderings: list[str]
 
 
