@@ -40,7 +40,7 @@ class NeuronPage(anywidget.AnyWidget):
     _css = HERE / "neuron.css"
 
     index = traitlets.Int().tag(sync=True)
-    listed = traitlets.List().tag(sync=True)
+    listed = traitlets.List(traitlets.Dict()).tag(sync=True)
     card = traitlets.Dict().tag(sync=True)
     picture = traitlets.Dict().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
@@ -231,17 +231,18 @@ def _listed(unit: Unit, units: Iterable[Unit | int] | pd.DataFrame | None) -> li
     if units is None:
         return []
     site = unit.site
-    if hasattr(units, "columns"):
-        if "unit" not in units.columns:
-            raise BadInput(f"A table of units needs a column 'unit'; it has {list(units.columns)}.")
-        if units.attrs.get("site", site.name) not in (site.name, site.pre_activation.name):
+    table: Any = units if hasattr(units, "columns") else None
+    if table is not None:
+        if "unit" not in table:
+            raise BadInput(f"A table of units needs a column 'unit'; it has {list(table)}.")
+        if table.attrs.get("site", site.name) not in (site.name, site.pre_activation.name):
             raise BadInput(
-                f"A page shows one site's units: the table is of {units.attrs['site']}, "
+                f"A page shows one site's units: the table is of {table.attrs['site']}, "
                 f"the unit of {site.name}."
             )
-        units = units["unit"]
+    members: Any = units if table is None else table["unit"]
     listed = []
-    for one in units:
+    for one in members:
         if isinstance(one, Unit) and one.site != site:
             raise BadInput(f"A page shows one site's units: {one!r} is not of {site.name}.")
         listed.append(site.unit(one.index if isinstance(one, Unit) else one).index)

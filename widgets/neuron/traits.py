@@ -83,15 +83,16 @@ def _place(heat: np.ndarray) -> str:
 
 def _responses(table: pd.DataFrame) -> dict[str, Any]:
     """Turn rows of (concept, rendering, mean, sd, n) into a grid, in order of appearance."""
-    concepts = list(dict.fromkeys(map(str, table["concept"])))
-    renderings = list(dict.fromkeys(map(str, table["rendering"])))
+    names = [table[column].astype(str).tolist() for column in ("concept", "rendering")]
+    concepts, renderings = (list(dict.fromkeys(column)) for column in names)
     cells: list[list[dict[str, Any] | None]] = [[None] * len(renderings) for _ in concepts]
-    for row in table.itertuples(index=False):
-        cells[concepts.index(str(row.concept))][renderings.index(str(row.rendering))] = {
-            "mean": _plain(row.mean),
-            "margin": _margin(float(row.sd), int(row.n)),
-            "sd": _plain(row.sd),
-            "n": int(row.n),
+    numbers = [table[column].tolist() for column in ("mean", "sd", "n")]
+    for concept, rendering, mean, sd, n in zip(*names, *numbers, strict=True):
+        cells[concepts.index(concept)][renderings.index(rendering)] = {
+            "mean": _plain(mean),
+            "margin": _margin(sd, n),
+            "sd": _plain(sd),
+            "n": n,
         }
     return {"concepts": concepts, "renderings": renderings, "cells": cells}
 

@@ -56,8 +56,8 @@ def verdict(statistics: Mapping[str, Any] | None) -> Verdict:
     auroc: Mapping[str, float] = statistics["auroc"]
     weakest = min(auroc, key=lambda rendering: auroc[rendering])
     meaning = (
-        f"Take a “{concept}” stimulus and one of another concept in the same rendering: this unit "
-        f"is higher for “{concept}” {_percent(score)} of the time in its weakest rendering "
+        f"Take one stimulus of “{concept}” and one of another concept, in the same rendering: this "
+        f"unit is higher for “{concept}” {_percent(score)} of the time in its weakest rendering "
         f"({weakest}); chance is 50%."
     )
     if not q <= ACCEPTED:
