@@ -18,6 +18,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy widgets
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
