@@ -1,6 +1,7 @@
 """What ships: every package and every data file of the source tree."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import lens
@@ -25,15 +26,18 @@ def test_every_package_is_declared():
 
 def test_every_data_file_is_declared():
     text = (ROOT / "pyproject.toml").read_text()
-    suffixes = set(re.findall(r'"\*(\.\w+)"', text))
-    shipped = [
-        path
-        for room in ("lens", "widgets")
-        for path in (ROOT / room).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".py"
-    ]
-    assert shipped
-    missing = [p.name for p in shipped if p.suffix not in suffixes and p.name != "py.typed"]
+    line = next(line for line in text.splitlines() if line.startswith('"*" = ['))
+    patterns = re.findall(r'"([^"]+)"', line)[1:]
+    missing = []
+    for path in (path for room in ("lens", "widgets") for path in (ROOT / room).rglob("*")):
+        if path.is_dir() or path.suffix in (".py", ".pyc"):
+            continue
+        package = next(up for up in path.parents if (up / "__init__.py").exists())
+        name = path.relative_to(package).as_posix()
+        # setuptools' patterns stop at a slash
+        matches = (fnmatch(name, p) and name.count("/") == p.count("/") for p in patterns)
+        if not any(matches):
+            missing.append(name)
     assert not missing
 
 
