@@ -24,7 +24,7 @@ NOTEBOOK = "01_multimodal_neurons.ipynb"
 
 # What fits into a minute on two cores: one vendor's pictures stand for all pictures.
 RENDERINGS = ("cartoon", "drawing", "word")
-PER_CELL = 8
+PER_CELL = 12
 STEPS = 64
 
 # What counts as found: the weakest rendering's AUROC, and the false-discovery rate.

@@ -64,7 +64,7 @@ class ZeroShot:
         mean = text.mean(0)
         self.text = torch.from_numpy(mean / np.linalg.norm(mean, axis=1, keepdims=True))
         clip: Any = model.module
-        self.scale = float(clip.logit_scale.exp())
+        self.scale = float(clip.logit_scale.detach().exp())
 
     @torch.no_grad()
     def probabilities(

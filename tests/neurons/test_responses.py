@@ -74,9 +74,8 @@ def test_the_same_pass_is_shared_and_old_ones_are_dropped(model, stimuli, monkey
         responses(model.site("visual.layer4").pre_activation, stimuli, progress=False) is not first
     )
     calls.clear()
-    again = type(stimuli)(  # the same content, another object
-        stimuli.glyphs, stimuli.table.copy(), size=32, seed=0, backgrounds=stimuli.backgrounds
-    )
+    again = stimuli.where()  # the same content, another object
+    assert again is not stimuli
     assert responses(model.site("image.layer4"), again, progress=False) is first
     multimodal(model, "image.layer4", stimuli, progress=False)
     assert calls == []
