@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from lens.allocator import keep_freed_memory
 from lens.data import glyphs
+from lens.families import open_clip
 from lens.zoo import architectures, load
 from lens.zoo.attack import pgd_l2
 from lens.zoo.captions import Captions
@@ -33,8 +34,9 @@ from lens.zoo.scenes import HELD_OUT_RENDERING, Scene, Scenes
 
 CHECKPOINT_EVERY = 100
 WEIGHTS = Path(__file__).parent / "weights"
-MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
-STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
+# The same numbers that the trained model is given when it is opened.
+MEAN = torch.tensor(open_clip.MEAN)[:, None, None]
+STD = torch.tensor(open_clip.STD)[:, None, None]
 
 
 class Student(nn.Module):
