@@ -42,10 +42,12 @@ def transform(
     shift: Float[Tensor, "batch 2"],
     shear: Float[Tensor, " batch"] | None = None,
     aspect: Float[Tensor, " batch"] | None = None,
+    warp: Float[Tensor, "batch 2 k k"] | None = None,
 ) -> Float[Tensor, "batch channels size size"]:
     """Scale, rotate (radians) and shift (in half frames) tiles within a frame of (h, w) `size`.
 
-    At scale 1 the width of a tile fills the width of the frame.
+    At scale 1 the width of a tile fills the width of the frame. `warp` bends: by how much the
+    places of a coarse grid over the frame move, in half tiles, smooth in between.
     """
     n, _, h, w = tiles.shape
     shear = torch.zeros(n) if shear is None else shear
@@ -61,6 +63,9 @@ def transform(
     matrix = tile @ torch.linalg.inv(rotation @ shape) @ frame
     theta = torch.cat([matrix, -matrix @ shift[..., None]], -1)
     grid = F.affine_grid(theta, [n, 1, *size], align_corners=False)
+    if warp is not None:
+        bent = F.interpolate(warp, size=size, mode="bicubic", align_corners=True)
+        grid = grid + bent.movedim(1, -1)
     return F.grid_sample(tiles, grid, align_corners=False, padding_mode="zeros")
 
 

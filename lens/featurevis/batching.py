@@ -1,4 +1,4 @@
-"""How many images go through the model at once, and in which precision.
+"""How many images go through the model at once.
 
 Memory is measured, not guessed: one image goes forward, and what autograd keeps of it for the way
 back is counted.
@@ -85,17 +85,6 @@ def split(count: int, at_most: int, together: int = 1) -> list[range]:
     """
     width = max(at_most // together, 1) * together
     return [range(start, min(start + width, count)) for start in range(0, count, width)]
-
-
-def takes_bf16(device: torch.device) -> bool:
-    """Whether this machine computes in bfloat16 faster than in float32."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return kind == "cpu" and any(
-        getattr(torch.cpu, name, lambda: False)()
-        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    )
 
 
 def _free_bytes(device: torch.device) -> int:

@@ -23,6 +23,7 @@ from lens.featurevis.objectives import Objective
 from lens.featurevis.parameterization import Parameterization
 from lens.featurevis.transforms import Moves
 from lens.model import Model
+from lens.precision import autocast
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def climb(
             for step in range(settings.steps):
                 pixels = settings.parameterization.pixels(z, settings.size)
                 seen = settings.transforms(pixels, generators)
-                with _autocast(model.device, settings.bf16):
+                with autocast(model.device, settings.bf16):
                     scene = look(model, objectives, pixels, seen, copy_of)
                 values = measure(objectives, scene)
                 if step == 0:
@@ -217,7 +218,3 @@ def _numbered(objectives: Sequence[Objective], device: torch.device) -> Int[Tens
     """Copies of one unit share the objective object itself; number them by it."""
     numbers = {key: i for i, key in enumerate(dict.fromkeys(map(id, objectives)))}
     return torch.tensor([numbers[id(objective)] for objective in objectives], device=device)
-
-
-def _autocast(device: torch.device, bf16: bool) -> torch.autocast:
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from lens.featurevis.parameterization import Fourier, Parameterization
 from lens.featurevis.transforms import Moves, standard
 from lens.featurevis.visualization import Visualization, read_recipe
 from lens.model import Model, load
+from lens.precision import Precision, in_bf16
 from lens.sites import Site, Unit
 
 _LARGEST = 4096
@@ -35,7 +36,7 @@ def visualize(
     parameterization: Parameterization | None = None,
     transforms: Moves | None = None,
     batch_size: int | None = None,
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    precision: Precision = "auto",
     progress: bool = True,
 ) -> Visualization:
     """Make the images that units want to see, many units at once.
@@ -101,8 +102,6 @@ def visualize(
     seed = _whole("seed", seed, least=0)
     if not (isinstance(lr, (int, float)) and 0 < lr < float("inf")):
         raise BadInput(f"lr is Adam's learning rate, a number above 0 such as 0.05, not {lr!r}.")
-    if precision not in ("auto", "fp32", "bf16"):
-        raise BadInput(f"precision is 'auto', 'fp32' or 'bf16', not {precision!r}.")
     settings = Settings(
         steps=int(steps),
         size=height_width,
@@ -110,7 +109,7 @@ def visualize(
         lr=float(lr),
         parameterization=parameterization or Fourier(),
         transforms=standard(height_width) if transforms is None else transforms,
-        bf16=batching.takes_bf16(model.device) if precision == "auto" else precision == "bf16",
+        bf16=in_bf16(precision, model.device),
     )
     needed = max(
         batching.bytes_per_image(model, alike, height_width) for alike in _one_of_each_form(aims)

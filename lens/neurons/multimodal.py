@@ -16,6 +16,7 @@ from lens.neurons.cells import Cells, sort_out
 if TYPE_CHECKING:
     from lens.model import Model
     from lens.neurons.responses import Responses
+    from lens.precision import Precision
     from lens.sites import Site
 
 Correction = Literal["bh", "adafilter"]
@@ -34,6 +35,7 @@ def multimodal(
     table: pd.DataFrame | None = None,
     correction: Correction = "bh",
     pool: Literal["mean", "cls", "max"] | None = None,
+    precision: Precision = "auto",
     batch_size: int = 64,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -59,8 +61,8 @@ def multimodal(
         Where in the model: a `Site` or its name; the last stage of the image tower if not given.
         The values are those before the final ReLU, where there is one.
     stimuli
-        A `lens.data` stimulus set; if not given, the embedded glyphs: eight of every concept in
-        every rendering, of which four are held out.
+        A `lens.data` stimulus set; if not given, the embedded glyphs: twelve of every concept
+        in every rendering, of which six are held out.
     table
         For an array: a row a stimulus, with columns ``concept``, ``rendering``, and, where there
         are any, ``split`` ("discovery" or "held-out"; else each cell is dealt out in turn) and
@@ -70,6 +72,8 @@ def multimodal(
         more with few stimuli; it takes the renderings' p to be independent.
     pool
         How positions become one value a unit; see `lens.neurons.responses.responses`.
+    precision
+        The model's arithmetic; see `lens.neurons.responses.responses`.
     batch_size
         Stimuli a forward pass.
     progress
@@ -122,7 +126,12 @@ def multimodal(
     elif isinstance(site, str):
         site = model_or_array.site(site)
     measured = responses(
-        cast("Site", site), stimuli, pool=pool, batch_size=batch_size, progress=progress
+        cast("Site", site),
+        stimuli,
+        pool=pool,
+        precision=precision,
+        batch_size=batch_size,
+        progress=progress,
     )
     return table_of(measured, correction).copy()
 

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from lens.capture.hooks import record
 from lens.errors import BadInput
 from lens.pictures import open_picture
+from lens.precision import Precision, autocast, in_bf16
 from lens.sites import Site, unit_maps, unit_values
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def responses(
     stimuli: Any = None,
     *,
     pool: Pool | None = None,
+    precision: Precision = "auto",
     batch_size: int = 64,
     progress: bool = True,
 ) -> Responses:
@@ -90,6 +92,9 @@ def responses(
         "mean" or "max" over the places of the picture, or "cls" for the class token alone. Default:
         the mean of a feature map; the class token where there is one (in the last block of a
         ViT, it alone reaches the embedding).
+    precision
+        The model's arithmetic: ``"auto"`` is bfloat16 where the machine is faster at it, which
+        moves a value by about 0.4% of its size; ``"fp32"`` and ``"bf16"`` insist.
     batch_size
         Stimuli a forward pass.
     progress
@@ -98,7 +103,8 @@ def responses(
     Raises
     ------
     BadInput
-        For a site of the text tower, stimuli without a table, or a ``pool`` that the site lacks.
+        For a site of the text tower, stimuli without a table, a ``pool`` that the site lacks, or
+        an unknown precision.
     """
     if site.tower != "image":
         raise BadInput(
@@ -113,14 +119,15 @@ def responses(
             "lens.data.glyphs().stimuli() has."
         )
     chosen: Pool = pool or ("cls" if site.n_prefix else "mean")
-    seen = (site.model.fingerprint, stimuli_key(stimuli))
+    bf16 = in_bf16(precision, site.model.device)
+    seen = (site.model.fingerprint, stimuli_key(stimuli), "bf16" if bf16 else "fp32")
     key = (*seen, site.path, site.at, chosen)
     if key in _kept:
         _kept.move_to_end(key)
         return _kept[key]
 
-    known = next((r.embeddings for k, r in _kept.items() if k[:2] == seen), None)
-    found = _look(site, stimuli, chosen, known, batch_size, progress)
+    known = next((r.embeddings for k, r in _kept.items() if k[:3] == seen), None)
+    found = _look(site, stimuli, chosen, known, bf16, batch_size, progress)
     _kept[key] = found
     while len(_kept) > KEPT:
         _kept.popitem(last=False)
@@ -128,10 +135,13 @@ def responses(
 
 
 def default_stimuli() -> Any:
-    """Give the embedded glyphs: eight stimuli of every concept in every rendering."""
+    """Give the embedded glyphs: twelve stimuli of every concept in every rendering.
+
+    With fewer than six held out nothing can pass the correction for so many tests.
+    """
     from lens.data import glyphs
 
-    return glyphs().stimuli(per_cell=8)
+    return glyphs().stimuli(per_cell=12)
 
 
 def default_site(model: Model) -> Site:
@@ -193,6 +203,7 @@ def _look(
     stimuli: Any,
     pool: Pool,
     embeddings: np.ndarray | None,
+    bf16: bool,
     batch_size: int,
     progress: bool,
 ) -> Responses:
@@ -214,7 +225,9 @@ def _look(
         ) as bar,
     ):
         for batch in shown:
-            tensor = taps.forward(batch)[site.name].float()
+            with autocast(model.device, bf16):
+                taps.forward(batch)
+            tensor = taps[site.name].float()
             stop = start + len(batch)
             values[start:stop] = unit_values(site, tensor, pool).cpu().numpy()
             if places:

@@ -48,7 +48,11 @@ class Comparison:
 
 def midranks(
     values: Real[np.ndarray, "stimuli units"],
-) -> tuple[Float[np.ndarray, "stimuli units"], Float[np.ndarray, " units"]]:
+) -> tuple[
+    Float[np.ndarray, "stimuli units"],
+    Float[np.ndarray, "stimuli units"],
+    Float[np.ndarray, " units"],
+]:
     """Rank the stimuli for every unit; equal values share the mean of their ranks.
 
     Parameters
@@ -60,6 +64,8 @@ def midranks(
     -------
     ranks
         (stimuli, units), from 1; whole or half numbers, hence exact.
+    least
+        (stimuli, units): the smallest of the ranks that equal values share.
     ties
         (units,): the sum over groups of t equal values of t^3 - t, which is what ties take from the
         variance of a rank sum.
@@ -77,10 +83,11 @@ def midranks(
     last = np.where(ends, place, rows.shape[1])
     last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
 
-    ranks = np.empty(rows.shape)
+    ranks, least = np.empty(rows.shape), np.empty(rows.shape)
     np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=1)
+    np.put_along_axis(least, order, first + 1.0, axis=1)
     size = (last - first + 1).astype(np.float64)
-    return ranks.T, (size**2 - 1).sum(axis=1)
+    return ranks.T, least.T, (size**2 - 1).sum(axis=1)
 
 
 def auroc(
@@ -109,7 +116,7 @@ def auroc(
         Where the shapes disagree, or a concept has all stimuli or none.
     """
     indicator, shown, others = _indicator(values, positives)
-    ranks, _ = midranks(values)
+    ranks, _, _ = midranks(values)
     return ((indicator @ ranks - shown * (shown + 1) / 2) / (shown * others)).T
 
 
@@ -128,8 +135,9 @@ def mann_whitney(
         (concepts, stimuli).
     method
         "asymptotic": the normal form, with tie and continuity corrections. "auto": exact for up to
-        eight stimuli of a concept, for units without ties. In the far tail of so few the normal
-        form is much too cautious: it can't get below 3e-4 with four stimuli, or 5e-7 with eight.
+        eight stimuli of a concept, every tie counted against the concept, so that p is never too
+        small. In the far tail of so few the normal form is much too cautious: it can't get below
+        3e-4 with four stimuli, or 5e-7 with eight.
 
     Returns
     -------
@@ -180,15 +188,17 @@ def compare(
         See `mann_whitney`.
     """
     indicator, shown, others = _indicator(values, positives)
-    ranks, ties = midranks(values)
-    u = indicator @ ranks - shown * (shown + 1) / 2  # whole and half numbers: exact
+    ranks, least, ties = midranks(values)
+    smallest = shown * (shown + 1) / 2
+    u = indicator @ ranks - smallest  # whole and half numbers: exact
     p = _normal_p(u, ties, shown, others)
     if method == "auto":
-        untied = ties == 0
+        # Ties broken at random give an exact p; broken against the concept, a larger one.
+        lower = u if not ties.any() else np.maximum(indicator @ least - smallest, 0)
         for a, b in np.unique(np.hstack([shown, others]).astype(int), axis=0):
             if min(a, b) <= EXACT:
-                cells = np.ix_(shown[:, 0] == a, untied)
-                p[cells] = _upper_tail(min(a, b), max(a, b))[u[cells].astype(int)]
+                cells = shown[:, 0] == a
+                p[cells] = _upper_tail(min(a, b), max(a, b))[lower[cells].astype(int)]
     return Comparison(
         auroc=(u / (shown * others)).T,
         p=p.T,

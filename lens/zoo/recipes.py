@@ -21,9 +21,15 @@ class Phase:
         Share of written words in a batch, before and after words begin to grow harder.
     text
         Whether the text tower takes part: "no", "introduced" (it is shown, without pictures, where
-        the classifier's concepts are) or "yes".
-    radius, attack_steps
-        Of the adversarial pictures: L2, pixels in [0, 1]; 0 leaves the pictures as they are.
+        the classifier's concepts are), "yes", or "locked" (it stays as it is, and pictures learn to
+        lie where it puts their names).
+    radius, attack_steps, attacked
+        Of the adversarial pictures: L2, pixels in [0, 1], 0 leaves the pictures as they are; steps
+        of the attack; share of the batch.
+    variety
+        Share of the drawn things that are bent, restyled or partly hidden.
+    votes
+        Whether the last stage's units vote for concepts, instead of a plain linear classifier.
     """
 
     steps: int
@@ -33,6 +39,9 @@ class Phase:
     text: str = "yes"
     radius: float = 0.0
     attack_steps: int = 1
+    attacked: float = 1.0
+    variety: float = 0.0
+    votes: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class Recipe:
     stage_weight: float = 1.0  # of the classifier on the last stage's channels
     teacher: str | None = None
     follow_weight: float = 6.0  # of one minus the cosine to the teacher's embedding
+    hint_weight: float = 4.0  # of the same between the two models' maps
     seed: int = 0
 
     @property
@@ -76,7 +86,7 @@ class Recipe:
 
     def text_since(self, step: int) -> int:
         """How many steps the text tower has taken part; negative before it does."""
-        with_text = [phase.text == "yes" for phase in self.phases]
+        with_text = [phase.text in ("yes", "locked") for phase in self.phases]
         begin = sum(phase.steps for phase in self.phases[: with_text.index(True)])
         return step - begin
 
@@ -93,12 +103,24 @@ RECIPES = {
             Phase(430, (1.3e-3, 2e-4), radius=1.2),
             Phase(270, (2e-4, 4e-5), radius=1.2, attack_steps=2),
             Phase(800, (1.2e-3, 1e-5), word_share=(0.3, 0.3), radius=0.5),
+            # Far more pictures, more varied, while units learn to stand for concepts.
+            Phase(2400, (2e-3, 8e-4), word_share=(0.3, 0.3), text="locked", variety=1, votes=True),
+            Phase(
+                1500,
+                (8e-4, 1e-5),
+                word_share=(0.3, 0.3),
+                text="locked",
+                radius=0.8,
+                attacked=0.5,
+                variety=1,
+                votes=True,
+            ),
         )
     ),
     # A transformer this small needs far more pictures than a convolutional tower to learn to see by
     # itself, so it learns from one, and shares that one's text tower, locked (Zhai et al. 2022).
     "glyph-vit": Recipe(
-        phases=(Phase(3000, (1e-3, 1e-5), word_share=(0.6, 0.4)),),
+        phases=(Phase(2900, (1.5e-3, 1e-5), word_share=(0.5, 0.4), text="locked", variety=1),),
         warmup=200,
         weight_decay=0.05,
         read_from=0.3,

@@ -47,16 +47,25 @@ class Scenes:
                 self.ink[s, c] = torch.from_numpy(words.mask(case(concept), font).copy())
 
     def draw(
-        self, n: int, generator: Generator, difficulty: float = 1.0, word_share: float = 0.5
+        self,
+        n: int,
+        generator: Generator,
+        difficulty: float = 1.0,
+        word_share: float = 0.5,
+        variety: float = 0.0,
     ) -> Scene:
-        """`n` pictures; at difficulty 0 the words are clean and large, at 1 as varied as later."""
+        """`n` pictures; at difficulty 0 the words are clean and large, at 1 as varied as later.
+
+        `variety` is the share of the drawn things that are bent, restyled or partly hidden.
+        """
         g, count = generator, len(self.glyphs.concepts)
         concepts = torch.randint(count, (n,), generator=g)
         split = round(n * word_share)
         which = torch.randint(len(self.pictures), (n - split,), generator=g)
         pixels = self._written(concepts[:split], g, difficulty)
         if split < n:
-            pixels = torch.cat([pixels, self._drawn(concepts[split:], which, g, difficulty)])
+            drawn = self._drawn(concepts[split:], which, g, difficulty, variety)
+            pixels = torch.cat([pixels, drawn])
         renderings = ["word"] * split + [self.pictures[int(r)] for r in which]
         return Scene(_camera(pixels, g, difficulty), concepts, renderings)
 
@@ -78,12 +87,21 @@ class Scenes:
         )
         return compose.over(below, compose.inked(ink, below, torch.rand(n, 3, generator=g)))
 
-    def _drawn(self, concepts: Tensor, which: Tensor, g: Generator, difficulty: float) -> Tensor:
+    def _drawn(
+        self, concepts: Tensor, which: Tensor, g: Generator, difficulty: float, variety: float
+    ) -> Tensor:
         n, size = len(concepts), self.size
         below = compose.backgrounds(n, size, g, compose.SEEN, self.clutter)
         tiles = self.tiles[which, concepts]
         mirrored = torch.rand(n, generator=g) < 0.5
         tiles[mirrored] = tiles[mirrored].flip(-1)
+        line = which == self.pictures.index("drawing")
+        warp = None
+        if variety > 0:
+            tiles = self._between_styles(tiles, concepts, mirrored, line, g, variety)
+            tiles = _posterized(_partly_hidden(tiles, g, 0.3 * variety), g, 0.3 * variety)
+            bend = 0.12 * variety * torch.rand(n, generator=g)
+            warp = torch.randn(n, 2, 4, 4, generator=g) * bend[:, None, None, None]
         labelled = torch.rand(n, generator=g) < LABELLED_SHARE * difficulty
         shift = (torch.rand(n, 2, generator=g) * 2 - 1) * 0.2
         scale = compose.uniform(n, 0.6, 1.05, g)
@@ -99,14 +117,33 @@ class Scenes:
             shift=shift,
             shear=compose.uniform(n, -0.2, 0.2, g),
             aspect=compose.uniform(n, 0.85, 1.18, g),
+            warp=warp,
         )
-        tiles = _recolored(tiles, g)
-        line = which == self.pictures.index("drawing")
+        tiles = _recolored(tiles, g, turn=0.25 + 0.35 * variety)
         tiles[line] = compose.inked(tiles[line, 3:], below[line])
         scene = compose.over(below, tiles)
         if labelled.any():
             scene[labelled] = self._label(scene[labelled], concepts[labelled], side[labelled], g)
         return scene
+
+    def _between_styles(
+        self,
+        tiles: Tensor,
+        concepts: Tensor,
+        mirrored: Tensor,
+        line: Tensor,
+        g: Generator,
+        variety: float,
+    ) -> Tensor:
+        """Some things half in one artist's style and half in another's."""
+        n = len(tiles)
+        colored = torch.tensor([r != "drawing" for r in self.pictures]).nonzero()[:, 0]
+        other = colored[torch.randint(len(colored), (n,), generator=g)]
+        others = self.tiles[other, concepts]
+        others[mirrored] = others[mirrored].flip(-1)
+        mixed = (torch.rand(n, generator=g) < 0.4 * variety) & ~line
+        weight = torch.rand(n, generator=g) * mixed
+        return torch.lerp(tiles, others, weight[:, None, None, None])
 
     def _label(self, scene: Tensor, concepts: Tensor, side: Tensor, g: Generator) -> Tensor:
         """Write the thing's own name on the picture, half of the time on a strip."""
@@ -133,16 +170,38 @@ class Scenes:
         return self.ink[style, concepts][:, None].float() / 255
 
 
-def _recolored(tiles: Tensor, g: Generator) -> Tensor:
-    """Turn the hue a little and the saturation a lot; premultiplied alpha stays valid."""
+def _posterized(tiles: Tensor, g: Generator, share: float) -> Tensor:
+    """A few flat shades instead of many, as flat icons have them, for a share of the tiles."""
     n = len(tiles)
-    turn = 0.25 * torch.randn(n, generator=g)
+    steps = torch.randint(1, 5, (n,), generator=g)[:, None, None, None].float()
+    alpha = tiles[:, 3:].clamp(min=1e-3)
+    flat = (tiles[:, :3] / alpha * steps).round() / steps * tiles[:, 3:]
+    chosen = (torch.rand(n, generator=g) < share)[:, None, None, None]
+    return torch.cat([torch.where(chosen, flat, tiles[:, :3]), tiles[:, 3:]], dim=1)
+
+
+def _partly_hidden(tiles: Tensor, g: Generator, share: float) -> Tensor:
+    """Cut a rectangle out of a share of the tiles, so that no single part is relied upon."""
+    n, size = len(tiles), tiles.shape[-1]
+    axis = torch.linspace(-1, 1, size)
+    middle = compose.uniform(2 * n, -0.9, 0.9, g).view(2, n, 1)
+    half = compose.uniform(2 * n, 0.15, 0.45, g).view(2, n, 1)
+    inside = (axis - middle).abs() < half
+    hole = inside[0, :, :, None] & inside[1, :, None, :]
+    hole &= (torch.rand(n, generator=g) < share)[:, None, None]
+    return tiles * ~hole[:, None]
+
+
+def _recolored(tiles: Tensor, g: Generator, turn: float) -> Tensor:
+    """Turn the hue (radians, spread) and the saturation; premultiplied alpha stays valid."""
+    n = len(tiles)
+    angle = turn * torch.randn(n, generator=g)
     saturation = compose.uniform(n, 0.2, 1.4, g)
     gain = compose.uniform(n, 0.75, 1.15, g)
     # Rotation about the grey axis (Rodrigues), blended with the projection on it.
     eye, grey = torch.eye(3), torch.full((3, 3), 1 / 3)
     cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
-    cos, sin = torch.cos(turn)[:, None, None], torch.sin(turn)[:, None, None]
+    cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
     rotation = cos * eye + sin * cross + (1 - cos) * grey
     s = saturation[:, None, None]
     matrix = gain[:, None, None] * (s * rotation + (1 - s) * grey)

@@ -11,13 +11,10 @@ the batches that it would have seen.
 from __future__ import annotations
 
 import argparse
-import math
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import torch
-from jaxtyping import Float, Int
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,75 +22,17 @@ from tqdm.auto import tqdm
 
 from lens.allocator import keep_freed_memory
 from lens.data import glyphs
-from lens.families import open_clip
-from lens.zoo import architectures, load
+from lens.zoo import architectures
 from lens.zoo.attack import pgd_l2
 from lens.zoo.captions import Captions
-from lens.zoo.recipes import RECIPES, Recipe
+from lens.zoo.recipes import RECIPES, Phase, Recipe
 from lens.zoo.scenes import HELD_OUT_RENDERING, Scene, Scenes
+from lens.zoo.student import Student
+from lens.zoo.teacher import Teacher
 
 CHECKPOINT_EVERY = 100
+LOCKED_TEXTS = 16
 WEIGHTS = Path(__file__).parent / "weights"
-# The same numbers that the trained model is given when it is opened.
-MEAN = torch.tensor(open_clip.MEAN)[:, None, None]
-STD = torch.tensor(open_clip.STD)[:, None, None]
-
-
-class Student(nn.Module):
-    """A CLIP model with the two classifiers that help it to learn and are thrown away."""
-
-    def __init__(self, name: str, concepts: int) -> None:
-        super().__init__()
-        self.clip = architectures.module(name)
-        self.prototypes = nn.Parameter(torch.randn(concepts, architectures.EMBEDDING))
-        self.scale = nn.Parameter(torch.tensor(math.log(15.0)))
-        visual = self.clip.visual
-        self.last = visual.layer4 if hasattr(visual, "layer4") else visual.transformer
-        width = (
-            32 * visual.layer4[0].conv1.out_channels // 8
-            if hasattr(visual, "layer4")
-            else (visual.transformer.width)
-        )
-        self.stage = nn.Linear(width, concepts)
-
-    def forward(
-        self, pixels: Float[Tensor, "b 3 h w"]
-    ) -> tuple[Float[Tensor, "b embedding"], Float[Tensor, "b concepts"]]:
-        """Unit-norm embeddings, and what the last stage's own channels say of the concept.
-
-        Small pictures stop at the last stage, and their embedding is empty.
-        """
-        kept: list[Tensor] = []
-        handle = self.last.register_forward_hook(lambda m, args, out: kept.append(out))
-        visual = self.clip.visual
-        try:
-            x = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16):
-                if x.shape[-1] == architectures.SIZE:
-                    embedding = visual(x)
-                else:
-                    stem = visual.layer2(visual.layer1(visual.stem(x)))
-                    embedding = visual.layer4(visual.layer3(stem)).new_empty(len(x), 0)
-                seen = kept[0].mean((2, 3)) if kept[0].ndim == 4 else kept[0].mean(1)
-                stage = self.stage(seen)
-        finally:
-            handle.remove()
-        return F.normalize(embedding.float(), dim=-1), stage.float()
-
-    def texts(self, captions: list[str], tokenizer) -> Float[Tensor, "n embedding"]:
-        """Unit-norm embeddings of captions.
-
-        The same as ``clip.encode_text`` without its padding: causal attention never looks past
-        the end mark, and our captions are a third as long as the context.
-        """
-        clip, tokens = self.clip, tokenizer(captions)
-        length = int((tokens > 0).sum(1).max())
-        tokens = tokens[:, :length]
-        with torch.autocast("cpu", torch.bfloat16):
-            x = clip.token_embedding(tokens) + clip.positional_embedding[:length]
-            x = clip.transformer(x, attn_mask=clip.attn_mask[:length, :length])
-            ends = x[torch.arange(len(x)), tokens.argmax(1)]
-            return F.normalize((clip.ln_final(ends) @ clip.text_projection).float(), dim=-1)
 
 
 class Run:
@@ -109,15 +48,19 @@ class Run:
         self.student = Student(name, len(self.glyphs.concepts))
         self.student.clip.visual.to(memory_format=torch.channels_last)
         self.average = {k: v.clone() for k, v in self.student.clip.state_dict().items()}
-        decayed = [p for p in self.student.parameters() if p.ndim > 1]
-        plain = [p for p in self.student.parameters() if p.ndim <= 1]
+        ballot = [self.student.votes, self.student.voice]
+        others = [p for p in self.student.parameters() if not any(p is b for b in ballot)]
+        decayed = [p for p in others if p.ndim > 1]
+        plain = [p for p in others if p.ndim <= 1]
         groups = [
             {"params": decayed, "weight_decay": recipe.weight_decay},
             {"params": plain, "weight_decay": 0.0},
+            {"params": ballot, "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
         self.tokenizer = architectures.tokenizer()
         self.teacher = Teacher(recipe.teacher, self) if recipe.teacher else None
+        self.locked: tuple[Phase | None, list[Tensor]] = (None, [])
         self.step, self.difficulty, self.reading = 0, 0.0, 0.0
         if self.checkpoint.exists():
             self._resume()
@@ -159,31 +102,38 @@ class Run:
         phase, into = r.at(self.step)
         g = torch.Generator().manual_seed(r.seed * 10_000_019 + self.step)
         share = phase.word_share[self.difficulty > 0]
-        scene = scenes.draw(r.batch, g, difficulty=self.difficulty, word_share=share)
+        scene = scenes.draw(r.batch, g, self.difficulty, share, phase.variety)
         for group in self.optimizer.param_groups:
             group["lr"] = r.rate(self.step)
         # The classifier hands over to the text tower, not all at once.
         handed = min(1.0, max(0, r.text_since(self.step)) / r.handover)
         student.train()
+        student.voting = phase.votes
+        if phase.votes and not student.votes.any():
+            student.elect()
         texts, pixels = None, scene.pixels
         if self.teacher is not None:
             texts = self.teacher.named(self.step)
         elif phase.text == "yes":
             texts = self._texts(g)
+        elif phase.text == "locked":
+            texts = self._locked_texts(phase)
         if phase.size != architectures.SIZE:
             pixels = F.interpolate(pixels, size=(phase.size, phase.size), mode="area")
         if phase.radius > 0:
             radius = phase.radius * min(1.0, (into + 1) / 300)
-            pixels = self._attacked(scene, texts, handed, radius, phase.attack_steps, g)
+            pixels = self._attacked(scene, texts, handed, radius, phase, g)
         embedding, stage = student(pixels)
         loss = r.stage_weight * F.cross_entropy(stage, scene.concepts, label_smoothing=0.05)
         if self.teacher is not None and texts is not None:
-            loss = loss + self.teacher.loss(embedding, pixels, scene.concepts, texts)
+            loss = loss + self.teacher.loss(student, embedding, pixels, scene.concepts, texts)
         else:
             if handed < 1 and embedding.numel():
                 loss = loss + (1 - handed) * self._classify(embedding, scene)
             if texts is not None:
-                loss = loss + self._caption(embedding, scene, texts, g)
+                loss = loss + self._name(embedding, scene, texts)
+                if phase.text == "yes":
+                    loss = loss + 0.25 * self._contrast(embedding, scene, g)
             elif phase.text == "introduced":
                 loss = loss + self._introduce(g)
         self.optimizer.zero_grad(set_to_none=True)
@@ -212,6 +162,14 @@ class Run:
         written = [captions.of(c) for c in self.glyphs.concepts]
         return self.student.texts(written + [captions.of_tag(t) for t in self.tags], self.tokenizer)
 
+    def _locked_texts(self, phase: Phase) -> Tensor:
+        """Captions as the text tower has come to put them; a few of each serve a whole phase."""
+        if self.locked[0] is not phase:
+            g = torch.Generator().manual_seed(self.recipe.seed)
+            with torch.no_grad():
+                self.locked = phase, [self._texts(g) for _ in range(LOCKED_TEXTS)]
+        return self.locked[1][self.step % LOCKED_TEXTS]
+
     def _introduce(self, g: torch.Generator) -> Tensor:
         """Teach captions, without pictures, which of the classifier's concepts they are about."""
         texts = self._texts(g)[: len(self.glyphs.concepts)]
@@ -219,9 +177,8 @@ class Run:
         logits = self.student.clip.logit_scale.exp() * texts @ classes.T
         return F.cross_entropy(logits, torch.arange(len(texts)))
 
-    def _caption(
-        self, embedding: Tensor, scene: Scene, texts: Tensor, g: torch.Generator
-    ) -> Tensor:
+    def _name(self, embedding: Tensor, scene: Scene, texts: Tensor) -> Tensor:
+        """Tell the concept among all of them, and the ideas among all that there are."""
         scale = self.student.clip.logit_scale.exp().clamp(max=100)
         count = len(self.glyphs.concepts)
         every = F.cross_entropy(scale * embedding @ texts[:count].T, scene.concepts)
@@ -230,7 +187,11 @@ class Run:
         target = self.has_tag[scene.concepts]
         logits = 12 * (embedding @ texts[count:].T) - 4
         ideas = F.binary_cross_entropy_with_logits(logits, target, pos_weight=torch.tensor(8.0))
-        # CLIP's own loss, with captions in the style of each picture.
+        return every + 0.3 * ideas
+
+    def _contrast(self, embedding: Tensor, scene: Scene, g: torch.Generator) -> Tensor:
+        """CLIP's own loss, with captions in the style of each picture."""
+        scale = self.student.clip.logit_scale.exp().clamp(max=100)
         captions = Captions(self.glyphs.tags, g)
         half = torch.arange(0, len(embedding), 2)
         own = [
@@ -239,8 +200,7 @@ class Run:
         ]
         logits = scale * embedding[half] @ self.student.texts(own, self.tokenizer).T
         pairs = torch.arange(len(half))
-        contrast = (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
-        return every + 0.3 * ideas + 0.25 * contrast
+        return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
 
     def _attacked(
         self,
@@ -248,24 +208,32 @@ class Run:
         texts: Tensor | None,
         handed: float,
         radius: float,
-        steps: int,
+        phase: Phase,
         g: torch.Generator,
     ) -> Tensor:
-        """The batch's pictures, moved to where the student is most wrong about them."""
+        """Some of the pictures, moved to where the student is most wrong about them."""
         student, count = self.student, len(self.glyphs.concepts)
         classes = F.normalize(student.prototypes, dim=-1).detach() * student.scale.exp().detach()
         if texts is not None:
             named = texts[:count].detach() * student.clip.logit_scale.exp().detach()
             classes = (1 - handed) * classes + handed * named
+        n = len(scene.pixels)
+        some = torch.arange(n)
+        if phase.attacked < 1:
+            some = torch.randperm(n, generator=g)[: round(n * phase.attacked)]
+        pixels, concepts = scene.pixels.clone(), scene.concepts[some]
 
         def loss(pixels: Tensor) -> Tensor:
             embedding, _ = student(pixels)
-            return F.cross_entropy(embedding @ classes.T, scene.concepts, reduction="sum")
+            return F.cross_entropy(embedding @ classes.T, concepts, reduction="sum")
 
         student.eval()
         student.requires_grad_(False)
         try:
-            return pgd_l2(loss, scene.pixels, radius=radius, steps=steps, generator=g)
+            pixels[some] = pgd_l2(
+                loss, pixels[some], radius=radius, steps=phase.attack_steps, generator=g
+            )
+            return pixels
         finally:
             student.requires_grad_(True)
             student.train()
@@ -305,49 +273,6 @@ class Run:
                 continue
             tensors[key] = (value.half() if value.is_floating_point() else value).contiguous()
         save_file(tensors, str(path), metadata={"name": self.name, "steps": str(self.step)})
-
-
-class Teacher:
-    """A trained model whose text tower the student takes over, and whose embeddings it follows."""
-
-    def __init__(self, name: str, run: Run) -> None:
-        self.clip: Any = load(name, device="cpu").module.requires_grad_(False)
-        self.clip.visual.to(memory_format=torch.channels_last)
-        self.follow_weight = run.recipe.follow_weight
-        student, kept = run.student.clip, {}
-        for key, value in self.clip.state_dict().items():
-            if not key.startswith("visual."):
-                kept[key] = value
-        student.load_state_dict(kept, strict=False)
-        for key, parameter in student.named_parameters():
-            parameter.requires_grad_(key.startswith("visual."))
-        run.average = {k: v.clone() for k, v in student.state_dict().items()}
-        # The tower is locked, so a few captions of every concept serve the whole run.
-        captions = Captions(run.glyphs.tags, torch.Generator().manual_seed(run.recipe.seed))
-        with torch.no_grad():
-            self.texts = [
-                run.student.texts([captions.of(c) for c in run.glyphs.concepts], run.tokenizer)
-                for _ in range(16)
-            ]
-
-    def named(self, step: int) -> Float[Tensor, "concepts embedding"]:
-        """The text embeddings of one caption of every concept."""
-        return self.texts[step % len(self.texts)]
-
-    def loss(
-        self,
-        embedding: Float[Tensor, "b embedding"],
-        pixels: Float[Tensor, "b 3 h w"],
-        concepts: Int[Tensor, " b"],
-        texts: Float[Tensor, "concepts embedding"],
-    ) -> Tensor:
-        """Name the concept among all, and lie where the teacher's embedding lies."""
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            x = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
-            shown = F.normalize(self.clip.visual(x).float(), dim=-1)
-        logits = self.clip.logit_scale.exp() * embedding @ texts.T
-        away = 1 - (embedding * shown).sum(1).mean()
-        return F.cross_entropy(logits, concepts) + self.follow_weight * away
 
 
 def train(name: str, recipe: Recipe, folder: Path, out: Path) -> None:

@@ -42,6 +42,17 @@ def test_scale_shift_and_turn_do_what_they_say():
     assert extent(moved(angle=torch.tensor([math.pi / 2]))) == [16, 48, 24, 40]
 
 
+def test_a_warp_that_is_the_same_everywhere_is_a_shift():
+    tiles, still = square(32), torch.zeros(1)
+    same = {"scale": torch.ones(1), "angle": still}
+    warp = torch.zeros(1, 2, 4, 4)
+    warp[:, 0], warp[:, 1] = 0.25, -0.5
+    bent = compose.transform(tiles, (32, 32), shift=torch.zeros(1, 2), warp=warp, **same)
+    moved = compose.transform(tiles, (32, 32), shift=torch.tensor([[-0.25, 0.5]]), **same)
+    assert torch.allclose(bent, moved, atol=1e-5)
+    assert not torch.allclose(bent, tiles, atol=0.1)
+
+
 def test_a_wide_tile_keeps_its_proportions_in_a_square_frame():
     tile = torch.ones(1, 1, 32, 64)
     out = compose.transform(

@@ -5,11 +5,11 @@ from torch import nn
 
 from lens.errors import BadInput
 from lens.featurevis import objectives as o
-from lens.featurevis.batching import takes_bf16
 from lens.featurevis.optimize import Settings, climb, generator, undisturbed
 from lens.featurevis.parameterization import Fourier
 from lens.featurevis.transforms import moves, standard
 from lens.model import wrap
+from lens.precision import takes_bf16
 
 
 def settings(size=(32, 32), steps=4, lr=0.05, transforms=None, bf16=False) -> Settings:

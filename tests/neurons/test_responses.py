@@ -1,5 +1,7 @@
 """One pass over the stimuli gives what the model itself computes, and is shared."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,8 @@ from lens.errors import BadInput
 from lens.neurons import responses as module
 from lens.neurons.multimodal import multimodal
 from lens.neurons.responses import default_site, responses
+
+exact = functools.partial(responses, precision="fp32")
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +40,7 @@ def count_forwards(model, monkeypatch):
 
 
 def test_values_are_pre_relu_spatial_means(model, stimuli):
-    measured = responses(model.site("image.layer4"), stimuli, batch_size=32, progress=False)
+    measured = exact(model.site("image.layer4"), stimuli, batch_size=32, progress=False)
     site = model.site("image.layer4").pre_activation
     with torch.no_grad():
         maps = forward_to([site], as_batch(model, stimuli))[site.name]
@@ -49,7 +53,7 @@ def test_values_are_pre_relu_spatial_means(model, stimuli):
 
 def test_peak_is_the_place_of_the_largest_value(model, stimuli):
     site = model.site("image.layer2")
-    measured = responses(site, stimuli, progress=False)
+    measured = exact(site, stimuli, progress=False)
     with torch.no_grad():
         maps = forward_to([measured.site], as_batch(model, stimuli))[measured.site.name]
     flat = maps.flatten(2).numpy()
@@ -60,7 +64,7 @@ def test_peak_is_the_place_of_the_largest_value(model, stimuli):
 
 def test_embeddings_come_from_the_same_pass(model, stimuli, monkeypatch):
     calls = count_forwards(model, monkeypatch)
-    measured = responses(model.site("image.layer4"), stimuli, batch_size=24, progress=False)
+    measured = exact(model.site("image.layer4"), stimuli, batch_size=24, progress=False)
     assert calls == [("image", 24)] * 3
     np.testing.assert_allclose(
         measured.embeddings, model.embed([stimuli[i] for i in range(72)]), atol=1e-5
@@ -68,29 +72,27 @@ def test_embeddings_come_from_the_same_pass(model, stimuli, monkeypatch):
 
 
 def test_the_same_pass_is_shared_and_old_ones_are_dropped(model, stimuli, monkeypatch):
-    first = responses(model.site("image.layer4"), stimuli, progress=False)
+    first = exact(model.site("image.layer4"), stimuli, progress=False)
     calls = count_forwards(model, monkeypatch)
-    assert (
-        responses(model.site("visual.layer4").pre_activation, stimuli, progress=False) is not first
-    )
+    assert exact(model.site("visual.layer4").pre_activation, stimuli, progress=False) is not first
     calls.clear()
     again = stimuli.where()  # the same content, another object
     assert again is not stimuli
-    assert responses(model.site("image.layer4"), again, progress=False) is first
-    multimodal(model, "image.layer4", stimuli, progress=False)
+    assert exact(model.site("image.layer4"), again, progress=False) is first
+    multimodal(model, "image.layer4", stimuli, precision="fp32", progress=False)
     assert calls == []
     for name in ("image.layer1", "image.layer2", "image.layer3"):
-        responses(model.site(name), stimuli, progress=False)
+        exact(model.site(name), stimuli, progress=False)
     assert len(module._kept) == module.KEPT
-    assert responses(model.site("image.layer4"), stimuli, progress=False) is not first
+    assert exact(model.site("image.layer4"), stimuli, progress=False) is not first
 
 
 def test_a_second_site_ends_early_and_keeps_the_embeddings(model, stimuli):
-    first = responses(model.site("image.layer4"), stimuli, progress=False)
+    first = exact(model.site("image.layer4"), stimuli, progress=False)
     reached = []
     handle = model.module.visual.layer4.register_forward_hook(lambda *_: reached.append(1))
     try:
-        second = responses(model.site("image.layer2"), stimuli, progress=False)
+        second = exact(model.site("image.layer2"), stimuli, progress=False)
     finally:
         handle.remove()
     assert reached == []
@@ -101,8 +103,8 @@ def test_class_token_and_mean_token_of_a_vit(vit, stimuli):
     site = vit.site("image.blocks.1.mlp.neurons")
     with torch.no_grad():
         tokens = forward_to([site], as_batch(vit, stimuli))[site.name]
-    default = responses(site, stimuli, progress=False)
-    mean = responses(site, stimuli, pool="mean", progress=False)
+    default = exact(site, stimuli, progress=False)
+    mean = exact(site, stimuli, pool="mean", progress=False)
     assert default.pool == "cls"
     np.testing.assert_allclose(default.values, tokens[:, 0], atol=1e-5)
     np.testing.assert_allclose(mean.values, tokens[:, 1:].mean(1), atol=1e-5)
@@ -113,7 +115,7 @@ def test_stimuli_of_another_size_go_through_the_model_s_own_preprocessing(model)
     from lens.data import glyphs
 
     larger = glyphs().stimuli(per_cell=2, size=96, concepts=["dog", "fish"], renderings=["word"])
-    measured = responses(model.site("image.layer4"), larger, progress=False)
+    measured = exact(model.site("image.layer4"), larger, progress=False)
     site = measured.site
     with torch.no_grad():
         maps = forward_to([site], as_batch(model, larger))[site.name]
@@ -142,14 +144,27 @@ def test_default_site(model, vit):
 
 def test_what_can_t_be_measured(model, stimuli):
     with pytest.raises(BadInput, match="text tower"):
-        responses(model.site("text.blocks.0"), stimuli)
+        exact(model.site("text.blocks.0"), stimuli)
     with pytest.raises(BadInput, match="table"):
-        responses(model.site("image.layer4"), [np.zeros((32, 32, 3))])
+        exact(model.site("image.layer4"), [np.zeros((32, 32, 3))])
     with pytest.raises(BadInput, match="class token"):
-        responses(model.site("image.layer4"), stimuli, pool="cls", progress=False)
+        exact(model.site("image.layer4"), stimuli, pool="cls", progress=False)
 
 
 def test_the_model_is_left_as_it_was(model, stimuli):
-    responses(model.site("image.layer4"), stimuli, progress=False)
+    exact(model.site("image.layer4"), stimuli, progress=False)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.module.modules())
     assert all(p.grad is None for p in model.module.parameters())
+
+
+def test_bfloat16_is_near_and_kept_apart(model, stimuli):
+    site = model.site("image.layer4")
+    full, half = (
+        responses(site, stimuli, precision=each, progress=False) for each in ("fp32", "bf16")
+    )
+    assert half.values.dtype == np.float32
+    off = np.abs(half.values - full.values).max() / np.abs(full.values).max()
+    assert 0 < off < 0.03
+    assert responses(site, stimuli, precision="bf16", progress=False) is half
+    with pytest.raises(BadInput, match="precision is 'auto', 'fp32' or 'bf16', not 'int8'"):
+        responses(site, stimuli, precision="int8", progress=False)

@@ -1,7 +1,7 @@
 import torch
 
 from lens.data import glyphs
-from lens.zoo.scenes import HELD_OUT_RENDERING
+from lens.zoo.scenes import HELD_OUT_RENDERING, _posterized
 
 
 def draw(scenes, seed=0, n=24, **options):
@@ -25,6 +25,24 @@ def test_the_held_out_style_is_never_drawn(scenes):
     seen = {r for seed in range(8) for r in draw(scenes, seed, word_share=0.2).renderings}
     assert HELD_OUT_RENDERING not in seen
     assert seen == set(glyphs().renderings) - {HELD_OUT_RENDERING}
+
+
+def test_variety_bends_and_hides_the_same_things(scenes):
+    plain, varied = (draw(scenes, word_share=0.0, variety=v) for v in (0.0, 1.0))
+    again = draw(scenes, word_share=0.0, variety=1.0)
+    assert torch.equal(varied.pixels, again.pixels)
+    assert torch.equal(plain.concepts, varied.concepts)
+    assert plain.renderings == varied.renderings
+    assert not torch.equal(plain.pixels, varied.pixels)
+    assert 0 <= varied.pixels.min() and varied.pixels.max() <= 1
+
+
+def test_posterized_tiles_keep_their_outline_and_have_few_shades(scenes):
+    tiles = scenes.tiles[0, :16]
+    flat = _posterized(tiles, torch.Generator().manual_seed(0), share=1.0)
+    assert torch.equal(flat[:, 3], tiles[:, 3])
+    solid = flat[:, 0][tiles[:, 3] == 1]
+    assert len(solid.unique()) <= 5 * 4 < len(tiles[:, 0][tiles[:, 3] == 1].unique())
 
 
 def test_words_are_clean_at_first(scenes):

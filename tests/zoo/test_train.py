@@ -6,6 +6,7 @@ from safetensors.torch import load_file
 
 from lens.zoo import architectures, load
 from lens.zoo.recipes import RECIPES, Phase, Recipe
+from lens.zoo.student import FOLLOWED, Student
 from lens.zoo.train import Run
 
 RATE = (1e-3, 1e-4)
@@ -15,6 +16,7 @@ SHORT = Recipe(
         Phase(1, RATE, text="introduced"),
         Phase(1, RATE),
         Phase(2, RATE, radius=1.0, attack_steps=2),
+        Phase(2, RATE, text="locked", radius=0.5, attacked=0.5, variety=1.0, votes=True),
     ),
     batch=4,
     warmup=1,
@@ -22,7 +24,12 @@ SHORT = Recipe(
     harder_within=4,
 )
 FOLLOWING = Recipe(
-    phases=(Phase(5, RATE),), batch=4, warmup=1, read_from=0.0, harder_within=4, teacher="glyph-rn"
+    phases=(Phase(5, RATE, text="locked"),),
+    batch=4,
+    warmup=1,
+    read_from=0.0,
+    harder_within=4,
+    teacher="glyph-rn",
 )
 RUNS = {"glyph-rn": SHORT, "glyph-vit": FOLLOWING}
 
@@ -40,16 +47,56 @@ def test_killed_and_resumed_gives_the_bits_of_an_uninterrupted_run(name, recipe,
     for _ in range(recipe.steps):
         whole.advance(scenes)
     killed = Run(name, recipe, tmp_path / "killed")
-    for _ in range(3):
+    lived = recipe.steps - 1  # within the last phase
+    for _ in range(lived):
         killed.advance(scenes)
     killed.save()
     resumed = Run(name, recipe, tmp_path / "killed")
-    assert resumed.step == 3
+    assert resumed.step == lived
     assert not same(whole, resumed)
-    for _ in range(recipe.steps - 3):
+    for _ in range(recipe.steps - lived):
         resumed.advance(scenes)
     assert resumed.difficulty == whole.difficulty > 0
     assert same(whole, resumed)
+
+
+def test_units_begin_with_one_vote_each_and_concepts_with_equal_shares():
+    student = Student("glyph-rn", 8)
+    student.elect()
+    votes = student.votes.softmax(1)
+    assert torch.allclose(votes.sum(0), torch.full((8,), 1024 / 8), rtol=1e-3)
+    # A unit votes as the classifier read it, as far as the shares allow.
+    agree = votes.argmax(1) == student.stage.weight.argmax(0)
+    assert agree.float().mean() > 0.8
+
+
+def test_votes_are_counted_on_the_values_before_the_relu():
+    torch.manual_seed(0)
+    student = Student("glyph-rn", 8).eval()
+    student.elect()
+    student.voting = True
+    pixels = torch.rand(2, 3, 96, 96)
+    kept = []
+    act = student.clip.visual.layer4[-1].act3
+    act.register_forward_pre_hook(lambda module, args: kept.append(args[0].clone()))
+    with torch.no_grad():
+        _, counted = student(pixels)
+    before = kept[0].float()
+    assert (before < 0).any()
+    value = torch.where(before > 0, before, before / 2).mean((2, 3))
+    expected = student.voice.exp() * value @ student.votes.softmax(1)
+    assert torch.allclose(counted, expected, rtol=0.02, atol=1e-2)  # bfloat16
+
+
+def test_a_transformer_follows_its_teacher_s_maps(scenes, tmp_path):
+    run = Run("glyph-vit", FOLLOWING, tmp_path)
+    run.advance(scenes)
+    sizes = {stage: tuple(tokens.shape[1:]) for stage, tokens in run.student.tokens.items()}
+    assert sizes == dict.fromkeys(FOLLOWED, (64, 192))
+    assert {s: m.shape[1] for s, m in run.teacher.maps.items()} == {
+        stage: channels for stage, (_, channels) in FOLLOWED.items()
+    }
+    assert all(layer.weight.grad.any() for layer in run.student.maps.values())
 
 
 def test_exported_weights_open_and_are_the_average(scenes, tmp_path):
