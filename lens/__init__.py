@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lens import capture, data, errors, featurevis, neurons, zoo
+    from lens.capture.attention import attention
     from lens.featurevis import visualize
     from lens.model import load, wrap
     from lens.neurons.multimodal import multimodal
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 _VERBS = {
     "load": "lens.model",
     "wrap": "lens.model",
+    "attention": "lens.capture.attention",
     "visualize": "lens.featurevis",
     "multimodal": "lens.neurons.multimodal",
     "neuron": "lens.widgets.neuron",
@@ -32,6 +34,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "load",
     "wrap",
     "capture",
+    "attention",
     "visualize",
     "multimodal",
     "neuron",

@@ -95,6 +95,10 @@ class Model:
         """Return the shape of one input of a tower, the batch axis left out."""
         return tuple(self._tower(tower).example(1).shape[1:])
 
+    def example(self, tower: TowerName, count: int) -> Tensor:
+        """Inputs that a tower takes, all zeros, to try it on."""
+        return self.placed(self._tower(tower).example(count))
+
     def preprocess(self, image: Image.Image) -> Float[Tensor, "channels height width"]:
         """Turn a PIL image into what the image tower takes: resized, cropped, normalised."""
         if self._preprocess is not None:

@@ -90,7 +90,7 @@ class Site:
             return 0
         tokens, prefix = self.shape[0], self.model.prefix_tokens
         for count in (prefix, 0):
-            if self._rectangle(tokens - count) is not None:
+            if rectangle(tokens - count, self.model.image_size) is not None:
                 return count
         return 0
 
@@ -102,7 +102,7 @@ class Site:
         if self.layout == "BHWC":
             return self.shape[0], self.shape[1]
         if self.layout in ("BTD", "TBD") and self.tower == "image":
-            return self._rectangle(self.shape[0] - self.n_prefix)
+            return rectangle(self.shape[0] - self.n_prefix, self.model.image_size)
         return None
 
     @property
@@ -131,12 +131,6 @@ class Site:
         """Return several units, or all of them."""
         return [self.unit(i) for i in (range(self.n_units) if indices is None else indices)]
 
-    def _rectangle(self, count: int) -> tuple[int, int] | None:
-        """Rows and columns in the picture's proportions that hold `count` tokens exactly."""
-        height, width = self.model.image_size
-        rows = round((count * height / width) ** 0.5) if count > 0 else 0
-        return (rows, count // rows) if rows and rows * (count // rows) == count else None
-
     def __repr__(self) -> str:
         return f"{self.model.name} {self.name} ({self.kind}, {self.n_units} units, {self.layout})"
 
@@ -155,6 +149,13 @@ class Unit:
 
     def __repr__(self) -> str:
         return f"{self.site.model.name} {self.site.name} unit {self.index}"
+
+
+def rectangle(count: int, image_size: tuple[int, int]) -> tuple[int, int] | None:
+    """Rows and columns in the picture's proportions that hold `count` places exactly."""
+    height, width = image_size
+    rows = round((count * height / width) ** 0.5) if count > 0 else 0
+    return (rows, count // rows) if rows and rows * (count // rows) == count else None
 
 
 def by_position(

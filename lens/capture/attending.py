@@ -1,0 +1,174 @@
+"""What an attention call attends to, worked out from the call's own arguments.
+
+Every attention that torch computes for open_clip, timm and Hugging Face goes through one of two
+functions, whatever kernel runs underneath. A `TorchFunctionMode` sees both as they are called, so
+nothing of the model is replaced: the call runs as it would, and its arguments (queries after
+rotary positions and norms, masks, scales) say exactly what it attends to.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from lens.errors import BadInput
+
+__all__ = ["Attended", "Watch"]
+
+_MHA = inspect.signature(F.multi_head_attention_forward)
+
+
+@dataclass(frozen=True)
+class Attended:
+    """One attention call: ``softmax(q k^T * scale + mask) v``, head by head.
+
+    Attributes
+    ----------
+    pattern
+        (batch, heads, queries, keys): how much of each key every query takes; rows sum to one, but
+        for a query that may look at nothing, whose row is zero.
+    q, k, v
+        (batch, heads, tokens, width of a head), as they enter the product.
+    heads
+        (batch, heads, queries, width of a head): what each head gives, before the heads are mixed.
+    """
+
+    pattern: Float[Tensor, "batch heads queries keys"]
+    q: Float[Tensor, "batch heads queries width"]
+    k: Float[Tensor, "batch heads keys width"]
+    v: Float[Tensor, "batch heads keys value"]
+    heads: Float[Tensor, "batch heads queries value"]
+
+
+class Watch(TorchFunctionMode):
+    """While active, tells `listener` of every attention call; the calls themselves run unchanged.
+
+    Parameters
+    ----------
+    listener
+        Called with what was attended to, after each call.
+    """
+
+    def __init__(self, listener: Callable[[Attended], None]) -> None:
+        super().__init__()
+        self.listener = listener
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Run the call; a mode is not entered again from within itself."""
+        kwargs = kwargs or {}
+        output = func(*args, **kwargs)
+        if func is F.scaled_dot_product_attention:
+            self.listener(_of_product(*args, **kwargs))
+        elif func is F.multi_head_attention_forward:
+            self.listener(_of_layer(_MHA.bind(*args, **kwargs).arguments))
+        return output
+
+
+def _of_product(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Attended:
+    """Read a call of ``F.scaled_dot_product_attention``; True in its mask keeps."""
+    if enable_gqa:  # groups of queries share a head of keys
+        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+        value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
+    hidden = None
+    if is_causal:
+        shape = query.shape[-2], key.shape[-2]
+        hidden = torch.ones(shape, dtype=torch.bool, device=query.device).triu(1)
+    elif attn_mask is not None:
+        hidden = ~attn_mask if attn_mask.dtype == torch.bool else attn_mask
+    q, k, v = _with_heads(query, key, value)
+    return _attended(q, k, v, hidden, scale)
+
+
+def _of_layer(given: dict[str, Any]) -> Attended:
+    """Read a call of ``F.multi_head_attention_forward``; True in its masks hides."""
+    if given.get("static_k") is not None or given.get("static_v") is not None:
+        raise BadInput("Attention with static keys or values can't be read.")
+    q, k, v = _projected(given)
+    mask, padding = given.get("attn_mask"), given.get("key_padding_mask")
+    added = 0
+    if given.get("bias_k") is not None:
+        k = torch.cat([k, given["bias_k"].expand(-1, k.shape[1], -1)])
+        v = torch.cat([v, given["bias_v"].expand(-1, v.shape[1], -1)])
+        added += 1
+    if given.get("add_zero_attn"):
+        k, v = (torch.cat([x, torch.zeros_like(x[:1])]) for x in (k, v))
+        added += 1
+
+    heads = given["num_heads"]
+    q, k, v = (x.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3) for x in (q, k, v))
+    hidden = None
+    if mask is not None:
+        hidden = _additive(F.pad(mask, (0, added)), q)
+        if hidden.ndim == 3:  # a mask for every input and head
+            hidden = hidden.unflatten(0, (-1, heads))
+    if padding is not None:
+        padding = padding[None] if padding.ndim == 1 else padding
+        padded = _additive(F.pad(padding, (0, added)), q)[:, None, None]
+        hidden = padded if hidden is None else hidden + padded
+    return _attended(q, k, v, hidden, None)
+
+
+def _projected(given: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values, each (tokens, batch, width), from packed or separate weights."""
+    if given.get("use_separate_proj_weight"):
+        weights = [given[f"{name}_proj_weight"] for name in "qkv"]
+    else:
+        weights = list(given["in_proj_weight"].chunk(3))
+    bias = given.get("in_proj_bias")
+    biases = [None] * 3 if bias is None else list(bias.chunk(3))
+    taken = [given[name] for name in ("query", "key", "value")]
+    taken = [x.unsqueeze(1) if x.ndim == 2 else x for x in taken]  # one input without a batch axis
+    q, k, v = (F.linear(x, w, b) for x, w, b in zip(taken, weights, biases, strict=True))
+    return q, k, v
+
+
+def _with_heads(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Give (batch, heads, tokens, width) to calls that leave out the heads or the batch."""
+    missing = {2: (0, 0), 3: (1,), 4: ()}.get(q.ndim)
+    if missing is None:
+        raise BadInput(
+            f"An attention call with queries of the shape {tuple(q.shape)} can't be read."
+        )
+    for axis in missing:
+        q, k, v = (x.unsqueeze(axis) for x in (q, k, v))
+    return q, k, v
+
+
+def _additive(mask: Tensor, like: Tensor) -> Tensor:
+    """A mask to be added to the scores, from one whose True hides."""
+    if mask.dtype != torch.bool:
+        return mask.float()
+    return torch.zeros(mask.shape, device=like.device).masked_fill(mask, float("-inf"))
+
+
+def _attended(
+    q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None, scale: float | None
+) -> Attended:
+    """Compute the pattern in float32, whatever the call was computed in."""
+    with torch.autocast(q.device.type, enabled=False):
+        scores = q.float() @ k.float().mT * (q.shape[-1] ** -0.5 if scale is None else scale)
+        if hidden is not None:
+            scores = scores + _additive(hidden, q)
+        pattern = scores.softmax(-1)
+        if hidden is not None:  # a row of -inf: nothing may be looked at, and nothing is
+            pattern = pattern.masked_fill((scores == float("-inf")).all(-1, keepdim=True), 0.0)
+        return Attended(pattern, q, k, v, pattern @ v.float())
