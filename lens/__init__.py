@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lens import capture, data, errors, featurevis, neurons, zoo
+    from lens import capture, data, edit, errors, featurevis, neurons, zoo
     from lens.capture.attention import attention
     from lens.featurevis import visualize
     from lens.model import load, wrap
@@ -28,7 +28,7 @@ _VERBS = {
     "multimodal": "lens.neurons.multimodal",
     "neuron": "lens.widgets.neuron",
 }
-_ROOMS = ("capture", "data", "errors", "featurevis", "neurons", "widgets", "zoo")
+_ROOMS = ("capture", "data", "edit", "errors", "featurevis", "neurons", "widgets", "zoo")
 
 __all__ = [  # noqa: RUF022 - in the order in which they are used
     "load",
@@ -39,6 +39,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "multimodal",
     "neuron",
     "data",
+    "edit",
     "errors",
     "featurevis",
     "neurons",

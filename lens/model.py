@@ -67,7 +67,7 @@ class Model:
         self.std = torch.tensor(family.std)
         self._family = family
         self._preprocess = preprocess or family.preprocess
-        self._towers: dict[str, Tower] = {tower.name: tower for tower in family.towers}
+        self._towers: dict[TowerName, Tower] = {tower.name: tower for tower in family.towers}
         self._lookup = Lookup(self, family.towers)
         # Called with what a tower gives; for the sites that no module's output is.
         self._on_result: list[Callable[[TowerName, Tensor], None]] = []
@@ -87,7 +87,7 @@ class Model:
         return next(floats, torch.float32)
 
     @property
-    def towers(self) -> list[str]:
+    def towers(self) -> list[TowerName]:
         """The towers it has: "image", "text"."""
         return list(self._towers)
 
@@ -140,7 +140,7 @@ class Model:
             listener(tower, tensor)
         return tensor
 
-    def _tower(self, name: str) -> Tower:
+    def _tower(self, name: TowerName) -> Tower:
         if name not in self._towers:
             raise BadInput(f"{self.name} has no {name} tower; it has: {', '.join(self._towers)}.")
         return self._towers[name]

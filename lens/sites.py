@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
     from lens.model import Model
 
-__all__ = ["Layout", "Site", "SiteTable", "Unit", "by_position", "unit_maps", "unit_values"]
+__all__ = [
+    "Layout",
+    "Site",
+    "SiteTable",
+    "Unit",
+    "as_laid_out",
+    "by_position",
+    "rectangle",
+    "unit_maps",
+    "unit_values",
+]
 
 #: What the axes of a site's tensor are: B batch, C/D units, H W places, T tokens, Q K queries
 #: and keys of attention.
@@ -184,6 +194,17 @@ def by_position(
     if site.layout in ("BCHW", "BHQK"):
         return tensor.flatten(2).transpose(1, 2)
     return tensor
+
+
+def as_laid_out(
+    site: Site, placed: Float[Tensor, "batch positions units"], shape: Sequence[int]
+) -> Float[Tensor, "*axes"]:
+    """Undo `by_position`: back to a tensor of the given shape in the site's own layout."""
+    if site.layout in ("BCHW", "BHQK"):
+        placed = placed.transpose(1, 2)
+    elif site.layout == "TBD":
+        placed = placed.transpose(0, 1)
+    return placed.reshape(tuple(shape))
 
 
 def unit_maps(

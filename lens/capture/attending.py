@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from lens.errors import BadInput
 
-__all__ = ["Attended", "Watch"]
+__all__ = ["Attended", "Rewrite", "Watch"]
 
 _MHA = inspect.signature(F.multi_head_attention_forward)
 
@@ -71,6 +71,39 @@ class Watch(TorchFunctionMode):
             self.listener(_of_product(*args, **kwargs))
         elif func is F.multi_head_attention_forward:
             self.listener(_of_layer(_MHA.bind(*args, **kwargs).arguments))
+        return output
+
+
+class Rewrite(TorchFunctionMode):
+    """While active, lets `change` replace what heads give, before they are mixed.
+
+    Parameters
+    ----------
+    change
+        From an attention call to new heads (batch, heads, queries, width), or None to leave it.
+    """
+
+    def __init__(self, change: Callable[[Attended], Tensor | None]) -> None:
+        super().__init__()
+        self.change = change
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Run the call, and carry the difference that the change makes through its last product."""
+        kwargs = kwargs or {}
+        output = func(*args, **kwargs)
+        if func is F.scaled_dot_product_attention:
+            made = self.change(_of_product(*args, **kwargs))
+            return output if made is None else made.reshape(output.shape).to(output.dtype)
+        if func is F.multi_head_attention_forward:
+            given = _MHA.bind(*args, **kwargs).arguments
+            call = _of_layer(given)
+            made = self.change(call)
+            if made is not None:
+                moved = (made - call.heads).permute(2, 0, 1, 3).flatten(2)
+                mixed = F.linear(moved.to(output[0].dtype), given["out_proj_weight"])
+                return (output[0] + mixed.reshape(output[0].shape), *output[1:])
         return output
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,7 +18,7 @@ from lens.families.trace import BATCH
 from lens.model import Model
 from lens.sites import TowerName, rectangle
 
-__all__ = ["attention", "watched"]
+__all__ = ["attention", "inside_of", "layers_of", "watched"]
 
 # Where a model's attention is computed: found by one trial, by tower.
 _paths: WeakKeyDictionary[Model, dict[str, list[str]]] = WeakKeyDictionary()
@@ -81,6 +81,22 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
     return AttentionMaps(model.name, layers)
 
 
+def layers_of(model: Model, tower: TowerName) -> dict[str, str]:
+    """Dotted paths of a tower's attention layers, by the names that `attention` gives them."""
+    paths = _attending(model, tower)
+    return dict(zip(_names(model, tower, paths), paths, strict=True))
+
+
+@contextmanager
+def inside_of(model: Model, paths: Sequence[str]) -> Iterator[list[str]]:
+    """List, innermost last, which of some modules are running at any moment of the block."""
+    inside: list[str] = []
+    with ExitStack() as attached:
+        for path in paths:
+            attached.callback(_mark(model.module.get_submodule(path), path, inside))
+        yield inside
+
+
 @contextmanager
 def watched(model: Model, tower: TowerName) -> Iterator[list[tuple[str, Attended]]]:
     """List what a tower attends to while the block is active.
@@ -89,10 +105,8 @@ def watched(model: Model, tower: TowerName) -> Iterator[list[tuple[str, Attended
     where gradients are on.
     """
     seen: list[tuple[str, Attended]] = []
-    inside: list[str] = []
     with ExitStack() as attached:
-        for path in _attending(model, tower):
-            attached.callback(_mark(model.module.get_submodule(path), path, inside))
+        inside = attached.enter_context(inside_of(model, _attending(model, tower)))
         attached.enter_context(
             Watch(lambda call: seen.append((inside[-1] if inside else "", call)))
         )
@@ -126,11 +140,9 @@ def _attending(model: Model, tower: TowerName) -> list[str]:
     known = _paths.setdefault(model, {})
     if tower not in known:
         found: dict[str, None] = {}
-        inside: list[str] = []
         paths = [path for path, _ in model.module.named_modules() if path]
         with ExitStack() as attached:
-            for path in paths:
-                attached.callback(_mark(model.module.get_submodule(path), path, inside))
+            inside = attached.enter_context(inside_of(model, paths))
             watch = Watch(lambda call: found.setdefault(inside[-1] if inside else ""))
             attached.enter_context(torch.no_grad())
             attached.enter_context(watch)

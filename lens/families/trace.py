@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from lens.errors import MissingOption
 from lens.sites import UNIT_AXIS, Layout
 
-__all__ = ["Ran", "evaluating", "first_tensor", "layout_of", "trace"]
+__all__ = ["Ran", "evaluating", "first_tensor", "layout_of", "trace", "with_first_tensor"]
 
 #: Inputs in the trial batch: two, so that the batch axis can be told from an axis of length one.
 BATCH = 2
@@ -151,6 +152,32 @@ def first_tensor(value: Any) -> Tensor | None:
     if isinstance(value, (tuple, list)):
         return next((t for t in map(first_tensor, value) if t is not None), None)
     return None
+
+
+def with_first_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return what a module takes or gives with its first tensor changed, packed as it was."""
+    changed, found = _changed(value, change)
+    return changed if found else value
+
+
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> tuple[Any, bool]:
+    if isinstance(value, Tensor):
+        return change(value), True
+    if isinstance(value, dict):
+        for key, item in value.items():
+            made, found = _changed(item, change)
+            if found:
+                other = copy.copy(value)  # a dict of one's own class stays one
+                other[key] = made
+                return other, True
+    if isinstance(value, (tuple, list)):
+        for i, item in enumerate(value):
+            made, found = _changed(item, change)
+            if found:
+                items = [*value[:i], made, *value[i + 1 :]]
+                named = hasattr(value, "_fields")
+                return type(value)(*items) if named else type(value)(items), True
+    return value, False
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

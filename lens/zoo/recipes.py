@@ -120,7 +120,7 @@ RECIPES = {
     # A transformer this small needs far more pictures than a convolutional tower to learn to see by
     # itself, so it learns from one, and shares that one's text tower, locked (Zhai et al. 2022).
     "glyph-vit": Recipe(
-        phases=(Phase(2900, (1.5e-3, 1e-5), word_share=(0.5, 0.4), text="locked", variety=1),),
+        phases=(Phase(3100, (1.5e-3, 1e-5), word_share=(0.5, 0.4), text="locked", variety=1),),
         warmup=200,
         weight_decay=0.05,
         read_from=0.3,

@@ -3,8 +3,10 @@
 In-batch contrast alone barely learns at this size and never reads. So the image tower learns
 first (words before pictures, small before large), with a linear classifier over the concepts that
 all renderings share; then the text tower joins, with one caption of *every* concept at each step,
-while the classifier fades out and the pictures become adversarial. A transformer follows a teacher
-trained like that. Seeded step by step: a run that is killed goes on from its last checkpoint with
+while the classifier fades out and the pictures become adversarial. Last, the text tower is locked,
+pictures become many and varied, and each unit of the last stage learns to vote for few concepts: a
+distributed code becomes units that stand for something. A transformer follows a teacher trained
+like that. Seeded step by step: a run that is killed goes on from its last checkpoint with
 the batches that it would have seen.
 """
 
