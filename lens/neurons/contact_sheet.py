@@ -99,11 +99,11 @@ def _best(measured: Responses, unit: int, renderings: list[str]) -> Example:
 
 
 def _short(share: float) -> str:
-    """Two digits, more near one; never a rounded-up 1."""
+    """Two digits; never a rounded-up 1."""
     if share == 1:
         return "1"
-    text = f"{share:.3f}" if share > 0.98 else f"{share:.2f}"
-    return text if not text.startswith("1") else ">.999"
+    text = f"{share:.2f}"
+    return text if not text.startswith("1") else ">.99"
 
 
 def _resized(image: np.ndarray, size: int) -> Image.Image:

@@ -120,10 +120,14 @@ RECIPES = {
     # A transformer this small needs far more pictures than a convolutional tower to learn to see by
     # itself, so it learns from one, and shares that one's text tower, locked (Zhai et al. 2022).
     "glyph-vit": Recipe(
-        phases=(Phase(3100, (1.5e-3, 1e-5), word_share=(0.5, 0.4), text="locked", variety=1),),
+        phases=(
+            Phase(4500, (1.5e-3, 1e-3), word_share=(0.5, 0.4), text="locked"),
+            Phase(4500, (1e-3, 1e-5), word_share=(0.4, 0.4), text="locked", variety=1),
+        ),
         warmup=200,
         weight_decay=0.05,
-        read_from=0.3,
+        read_from=0.6,
+        harder_within=1500,
         teacher="glyph-rn",
         seed=1,
     ),

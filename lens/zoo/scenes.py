@@ -62,12 +62,13 @@ class Scenes:
         concepts = torch.randint(count, (n,), generator=g)
         split = round(n * word_share)
         which = torch.randint(len(self.pictures), (n - split,), generator=g)
-        pixels = self._written(concepts[:split], g, difficulty)
+        parts = []
+        if split > 0:
+            parts.append(self._written(concepts[:split], g, difficulty))
         if split < n:
-            drawn = self._drawn(concepts[split:], which, g, difficulty, variety)
-            pixels = torch.cat([pixels, drawn])
+            parts.append(self._drawn(concepts[split:], which, g, difficulty, variety))
         renderings = ["word"] * split + [self.pictures[int(r)] for r in which]
-        return Scene(_camera(pixels, g, difficulty), concepts, renderings)
+        return Scene(_camera(torch.cat(parts), g, difficulty), concepts, renderings)
 
     def _written(self, concepts: Tensor, g: Generator, difficulty: float) -> Tensor:
         n, size = len(concepts), self.size

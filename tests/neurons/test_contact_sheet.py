@@ -43,7 +43,7 @@ def test_kinds_of_renderings():
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(1.0, "1"), (0.9999, ">.999"), (0.991, "0.991"), (0.5, "0.50"), (0.0, "0.00")],
+    [(1.0, "1"), (0.9999, ">.99"), (0.991, "0.99"), (0.5, "0.50"), (0.0, "0.00")],
 )
 def test_shares_are_never_rounded_up_to_one(share, text):
     assert _short(share) == text
