@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lens.capture.attending import Attended, Rewrite
+from lens.capture.attending import Attended, Watch
 from lens.capture.attention import inside_of, layers_of
 from lens.capture.hooks import forward_to
 from lens.errors import BadInput, UnknownSite, suggestion
@@ -97,7 +97,11 @@ def add(
     BadInput
         If the direction has another number of units, or `where` lies in several sites.
     """
-    ((site, units),) = _of_one_site(where)
+    found = _by_site(where)
+    if len(found) > 1:
+        names = ", ".join(site.name for site, _ in found)
+        raise BadInput(f"A direction lies in one site; these units are in several: {names}.")
+    ((site, units),) = found
     vector = torch.as_tensor(direction, dtype=torch.float32)
     count = site.n_units if units is None else len(units)
     if vector.shape != (count,):
@@ -282,7 +286,7 @@ class _Heads:
         def rewrite(call: Attended) -> Tensor | None:
             return self._changed(call.heads) if running else None
 
-        attached.enter_context(Rewrite(rewrite))
+        attached.enter_context(Watch(rewrite))
 
     def _changed(self, given: Float[Tensor, "batch heads queries width"]) -> Tensor:
         count = given.shape[1]
@@ -333,14 +337,6 @@ def _by_site(where: Where) -> list[tuple[Site, tuple[int, ...] | None]]:
         else:
             raise BadInput(f"Units and sites can be edited, not {type(item).__name__}.")
     return [(site, None if us is None else tuple(sorted(us))) for site, us in found.items()]
-
-
-def _of_one_site(where: Where) -> list[tuple[Site, tuple[int, ...] | None]]:
-    found = _by_site(where)
-    if len(found) > 1:
-        names = ", ".join(site.name for site, _ in found)
-        raise BadInput(f"A direction lies in one site; these units are in several: {names}.")
-    return found
 
 
 def _token_list(site: Site, tokens: int | Sequence[int] | None) -> tuple[int, ...] | None:

@@ -1,7 +1,7 @@
 """What an attention call attends to, worked out from the call's own arguments.
 
-Every attention that torch computes for open_clip, timm and Hugging Face goes through one of two
-functions, whatever kernel runs underneath. A `TorchFunctionMode` sees both as they are called, so
+Attention that is not written out by hand goes through one of two functions of torch, whatever
+kernel runs underneath. A `TorchFunctionMode` sees both as they are called, so
 nothing of the model is replaced: the call runs as it would, and its arguments (queries after
 rotary positions and norms, masks, scales) say exactly what it attends to.
 """
@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from lens.errors import BadInput
 
-__all__ = ["Attended", "Rewrite", "Watch"]
+__all__ = ["Attended", "Watch"]
 
 _MHA = inspect.signature(F.multi_head_attention_forward)
 
@@ -49,15 +49,16 @@ class Attended:
 
 
 class Watch(TorchFunctionMode):
-    """While active, tells `listener` of every attention call; the calls themselves run unchanged.
+    """While active, tells `listener` of every attention call, and lets it replace the heads.
 
     Parameters
     ----------
     listener
-        Called with what was attended to, after each call.
+        Called with what was attended to, after each call. Where it returns None the call's own
+        output goes on; new heads (batch, heads, queries, width) take the place of the call's.
     """
 
-    def __init__(self, listener: Callable[[Attended], None]) -> None:
+    def __init__(self, listener: Callable[[Attended], Tensor | None]) -> None:
         super().__init__()
         self.listener = listener
 
@@ -68,39 +69,13 @@ class Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
         if func is F.scaled_dot_product_attention:
-            self.listener(_of_product(*args, **kwargs))
-        elif func is F.multi_head_attention_forward:
-            self.listener(_of_layer(_MHA.bind(*args, **kwargs).arguments))
-        return output
-
-
-class Rewrite(TorchFunctionMode):
-    """While active, lets `change` replace what heads give, before they are mixed.
-
-    Parameters
-    ----------
-    change
-        From an attention call to new heads (batch, heads, queries, width), or None to leave it.
-    """
-
-    def __init__(self, change: Callable[[Attended], Tensor | None]) -> None:
-        super().__init__()
-        self.change = change
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        """Run the call, and carry the difference that the change makes through its last product."""
-        kwargs = kwargs or {}
-        output = func(*args, **kwargs)
-        if func is F.scaled_dot_product_attention:
-            made = self.change(_of_product(*args, **kwargs))
+            made = self.listener(_of_product(*args, **kwargs))
             return output if made is None else made.reshape(output.shape).to(output.dtype)
         if func is F.multi_head_attention_forward:
             given = _MHA.bind(*args, **kwargs).arguments
             call = _of_layer(given)
-            made = self.change(call)
-            if made is not None:
+            made = self.listener(call)
+            if made is not None:  # the difference goes through the layer's last product
                 moved = (made - call.heads).permute(2, 0, 1, 3).flatten(2)
                 mixed = F.linear(moved.to(output[0].dtype), given["out_proj_weight"])
                 return (output[0] + mixed.reshape(output[0].shape), *output[1:])
