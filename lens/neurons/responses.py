@@ -94,7 +94,7 @@ def responses(
         ViT, it alone reaches the embedding).
     precision
         The model's arithmetic: ``"auto"`` is bfloat16 where the machine is faster at it, which
-        moves a value by about 0.4% of its size; ``"fp32"`` and ``"bf16"`` insist.
+        moves values by a few hundredths of the largest at most; ``"fp32"`` and ``"bf16"`` insist.
     batch_size
         Stimuli a forward pass.
     progress
@@ -137,7 +137,7 @@ def responses(
 def default_stimuli() -> Any:
     """Give the embedded glyphs: twelve stimuli of every concept in every rendering.
 
-    With fewer than six held out nothing can pass the correction for so many tests.
+    The fewer are held out, the fewer units can pass the correction for so many tests.
     """
     from lens.data import glyphs
 
