@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lens import capture, data, edit, errors, featurevis, neurons, zoo
     from lens.capture.attention import attention
+    from lens.capture.tracing import trace
     from lens.featurevis import visualize
     from lens.model import load, wrap
     from lens.neurons.multimodal import multimodal
@@ -24,6 +25,7 @@ _VERBS = {
     "load": "lens.model",
     "wrap": "lens.model",
     "attention": "lens.capture.attention",
+    "trace": "lens.capture.tracing",
     "visualize": "lens.featurevis",
     "multimodal": "lens.neurons.multimodal",
     "neuron": "lens.widgets.neuron",
@@ -35,6 +37,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "wrap",
     "capture",
     "attention",
+    "trace",
     "visualize",
     "multimodal",
     "neuron",

@@ -19,13 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from lens.capture.attending import Attended, Watch
-from lens.capture.attention import inside_of, layers_of
-from lens.capture.hooks import forward_to
+from lens.capture.hooks import attach, forward_to
+from lens.capture.inputs import as_batch
 from lens.errors import BadInput, UnknownSite, suggestion
-from lens.families.trace import with_first_tensor
 from lens.model import Model
 from lens.sites import Site, Unit, as_laid_out, by_position
 
@@ -39,7 +37,7 @@ Change = Callable[[Float[Tensor, "batch positions units"]], Tensor]
 class Edit:
     """One or several changes, to be used as ``with``; ``a + b`` applies both, `a` first."""
 
-    def __init__(self, parts: Sequence[_Part | _Heads]) -> None:
+    def __init__(self, parts: Sequence[_Part]) -> None:
         self._parts = tuple(parts)
         self._entered: list[ExitStack] = []
 
@@ -49,7 +47,7 @@ class Edit:
     def __enter__(self) -> Edit:
         with ExitStack() as attached:
             for part in self._parts:
-                part.attach(attached)
+                attached.callback(attach(part.site, part.changed))
             self._entered.append(attached.pop_all())
         return self
 
@@ -125,7 +123,7 @@ def mean(where: Where, inputs: Any, *, tokens: int | Sequence[int] | None = None
     inputs : picture, text, or a list of these
         What the mean is over; the wider, the less the edit says about them.
     """
-    parts: list[_Part | _Heads] = []
+    parts: list[_Part] = []
     for site, units in _by_site(where):
         middle = _seen(site, inputs).mean((0, 1))
         chosen = middle if units is None else middle[list(units)]
@@ -140,7 +138,7 @@ def resample(
 
     The draw is seeded, and starts again whenever the edit is made.
     """
-    parts: list[_Part | _Heads] = []
+    parts: list[_Part] = []
     for site, units in _by_site(where):
         values = _edited(_seen(site, inputs), units, tokens, site)
         parts.append(_part(site, units, tokens, _drawn(values, seed), "resample"))
@@ -155,7 +153,7 @@ def patch(where: Where, source: Any, *, tokens: int | Sequence[int] | None = Non
     source : picture, text, or a list of these
         One, which stands in for all inputs of a batch; or as many as the batch has.
     """
-    parts: list[_Part | _Heads] = []
+    parts: list[_Part] = []
     for site, units in _by_site(where):
         values = _edited(_seen(site, source), units, tokens, site)
         parts.append(_part(site, units, tokens, _constant(values), "patch"))
@@ -187,9 +185,17 @@ def apply(
 
 
 def heads(
-    model: Model, layer: str, which: int | Sequence[int], change: Change | float = 0.0
+    model: Model,
+    layer: str,
+    which: int | Sequence[int],
+    change: Change | float = 0.0,
+    *,
+    tokens: int | Sequence[int] | None = None,
 ) -> Edit:
     """Edit attention heads: scale them (0 ablates), or apply a function.
+
+    Short for an edit of the units of ``model.site(f"{layer}.heads").head(i)``; the other parts of
+    attention (``.q``, ``.k``, ``.v``, ``.pattern``) are sites as well, and are edited like any.
 
     Parameters
     ----------
@@ -200,24 +206,25 @@ def heads(
     change : float or callable
         A factor, or a function of the heads' outputs before they are mixed, (batch, positions,
         heads x width of a head), to the same shape.
+    tokens : int or list of int, optional
+        Which queries; all by default.
 
     Raises
     ------
     UnknownSite
         If there is no such layer, with the nearest names.
-    BadInput
-        When the model runs, if the layer has no such head.
+    UnitOutOfRange
+        If the layer has no such head.
     """
-    known: dict[str, str] = {}
-    for tower in model.towers:
-        known |= layers_of(model, tower)
+    known = [name for tower in model.towers for name in model.attention_layers(tower)]
     if layer not in known:
         raise UnknownSite(f"{model.name} has no attention {layer!r}.{suggestion(layer, known)}")
+    site = model.site(f"{layer}.heads")
     numbers = (which,) if isinstance(which, int) else tuple(which)
-    if not numbers:
-        raise BadInput("There is no head to edit: the list is empty.")
+    units = [unit for number in numbers for unit in site.head(number)]
+    label = f"heads {', '.join(map(str, numbers))}:"
     function = change if callable(change) else _times(float(change))
-    return Edit([_Heads(model, layer, known[layer], numbers, function)])
+    return apply(units, function, tokens=tokens, label=label)
 
 
 @dataclass(frozen=True, repr=False)
@@ -230,23 +237,7 @@ class _Part:
     change: Change
     label: str
 
-    def attach(self, attached: ExitStack) -> None:
-        site = self.site
-        if site.at == "output":
-
-            def after(module: nn.Module, args: Any, output: Any) -> Any:
-                return with_first_tensor(output, self._changed)
-
-            attached.callback(site.module.register_forward_hook(after).remove)
-            return
-
-        def before(module: nn.Module, args: Any, kwargs: Any) -> Any:
-            return with_first_tensor((args, kwargs), self._changed)
-
-        handle = site.module.register_forward_pre_hook(before, with_kwargs=True)
-        attached.callback(handle.remove)
-
-    def _changed(self, tensor: Tensor) -> Tensor:
+    def changed(self, tensor: Tensor) -> Tensor:
         placed = by_position(self.site, tensor)
         at = _index(placed, self.units, self.tokens)
         before = placed[at]
@@ -270,45 +261,6 @@ class _Part:
         return f"{self.label} {what} of {self.site.name}{where}"
 
 
-@dataclass(frozen=True, repr=False)
-class _Heads:
-    """Some heads' change, in one attention layer."""
-
-    model: Model
-    layer: str
-    path: str
-    which: tuple[int, ...]
-    change: Change
-
-    def attach(self, attached: ExitStack) -> None:
-        running = attached.enter_context(inside_of(self.model, [self.path]))
-
-        def rewrite(call: Attended) -> Tensor | None:
-            return self._changed(call.heads) if running else None
-
-        attached.enter_context(Watch(rewrite))
-
-    def _changed(self, given: Float[Tensor, "batch heads queries width"]) -> Tensor:
-        count = given.shape[1]
-        for head in self.which:
-            if not 0 <= head < count:
-                raise BadInput(f"{self.layer} has the heads 0 to {count - 1}, not {head}.")
-        chosen = given[:, list(self.which)]
-        flat = chosen.transpose(1, 2).flatten(2)
-        made = self.change(flat)
-        if made.shape != flat.shape:
-            raise BadInput(
-                f"The edit of {self.layer} gives values of the shape {tuple(made.shape)}; they "
-                f"have to be {tuple(flat.shape)} (batch, positions, heads x width)."
-            )
-        edited = given.clone()
-        edited[:, list(self.which)] = made.unflatten(2, (len(self.which), -1)).transpose(1, 2)
-        return edited
-
-    def __repr__(self) -> str:
-        return f"heads {', '.join(map(str, self.which))} of {self.layer}"
-
-
 def _part(
     site: Site,
     units: tuple[int, ...] | None,
@@ -316,8 +268,6 @@ def _part(
     change: Change,
     label: str,
 ) -> _Part:
-    if not site.path:
-        raise BadInput(f"{site.name} is the tower's own result and no module's; edit it yourself.")
     return _Part(site, units, _token_list(site, tokens), change, label)
 
 
@@ -343,7 +293,7 @@ def _token_list(site: Site, tokens: int | Sequence[int] | None) -> tuple[int, ..
     if tokens is None:
         return None
     numbers = (tokens,) if isinstance(tokens, int) else tuple(tokens)
-    count = 1 if site.layout == "BD" else int(np.prod(site.shape)) // site.n_units
+    count = site.n_positions
     for token in numbers:
         if not 0 <= token < count:
             raise BadInput(f"{site.name} has the positions 0 to {count - 1}, not {token}.")
@@ -369,15 +319,7 @@ def _edited(
 @torch.no_grad()
 def _seen(site: Site, inputs: Any) -> Float[Tensor, "n positions units"]:
     """What a site computes on some inputs, unedited by what is made of it."""
-    model = site.model
-    several = isinstance(inputs, (list, tuple)) or getattr(inputs, "ndim", 3) == 4
-    items = list(inputs) if several else [inputs]
-    if not items:
-        raise BadInput("There are no inputs to take values from: the list is empty.")
-    if site.tower == "text":
-        batch = model.tokens(items)
-    else:
-        batch = torch.stack([model.picture(item) for item in items])
+    batch = as_batch(site.model, site.tower, inputs)
     parts = [forward_to(site, part)[site.name] for part in batch.split(64)]
     return torch.cat([by_position(site, part) for part in parts])
 

@@ -7,9 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lens.errors import BadInput, UnknownSite, suggestion
+from lens.families.attending import PARTS, Part
+from lens.families.attention_names import attention_layers, with_attention
 from lens.families.family import Place, Tower
 from lens.families.trace import BATCH, Ran, layout_of, trace
-from lens.sites import Site, SiteTable
+from lens.site_table import SiteTable
+from lens.sites import Layout, Site, TowerName
 
 if TYPE_CHECKING:
     from lens.model import Model
@@ -32,6 +35,7 @@ class Lookup:
         self._model = model
         self._towers = list(towers)
         self._traces: dict[str, dict[str, Ran]] = {}
+        self._places: dict[str, dict[str, Place]] = {}
 
     @cached_property
     def table(self) -> SiteTable:
@@ -39,10 +43,17 @@ class Lookup:
         found = [
             site
             for tower in self._towers
-            for place in tower.places
-            if (site := self._named(tower, place.name)) is not None
+            for place in self._named(tower).values()
+            if (site := self._site(tower, place)) is not None
         ]
         return SiteTable(found, self.site, self.own_paths)
+
+    def attention_layers(self, tower: TowerName) -> dict[str, str]:
+        """Return the dotted paths of a tower's attention layers, by name."""
+        for own in self._towers:
+            if own.name == tower:
+                return attention_layers(own, self._trace(own))
+        return {}
 
     def site(self, name: str) -> Site:
         """Return the site of a name.
@@ -61,15 +72,22 @@ class Lookup:
                 f"{name!r} is a module of {model.name}, but it does not run by itself on whole "
                 f"inputs, so there is nothing to look at."
             )
-        friendly = [place.name for tower in self._towers for place in tower.places]
+        friendly = [name for tower in self._towers for name in self._named(tower)]
         names = [*friendly, *self.own_paths()]
         raise UnknownSite(f"{model.name} has no site {name!r}.{suggestion(name, names)}")
 
     def find(self, name: str) -> Site | None:
         """Return the site of a name, or None."""
         for tower in self._towers:
-            if (site := self._named(tower, name)) is not None:
+            own = dict(tower.aliases).get(name, name)
+            place = next((place for place in tower.places if place.name == own), None)
+            if place is not None and (site := self._site(tower, place)) is not None:
                 return site
+        if name.rsplit(".", 1)[-1] in PARTS:
+            for tower in self._towers:
+                place = self._named(tower).get(name)
+                if place is not None and (site := self._site(tower, place)) is not None:
+                    return site
         for tower in self._towers:
             if name and name in self._trace(tower):
                 return self._site(tower, Place(name, name, "module"))
@@ -79,17 +97,24 @@ class Lookup:
         """Return the dotted paths of the modules that run, in the order of the forward pass."""
         return [path for tower in self._towers for path in self._trace(tower) if path]
 
-    def _named(self, tower: Tower, name: str) -> Site | None:
-        wanted = dict(tower.aliases).get(name, name)
-        place = next((place for place in tower.places if place.name == wanted), None)
-        return None if place is None else self._site(tower, place)
+    def _named(self, tower: Tower) -> dict[str, Place]:
+        """The places that have friendly names, those of attention among them."""
+        if tower.name not in self._places:
+            layers = attention_layers(tower, self._trace(tower))
+            ordered = with_attention(tower.places, layers)
+            self._places[tower.name] = {place.name: place for place in ordered}
+        return self._places[tower.name]
 
     def _site(self, tower: Tower, place: Place) -> Site | None:
         ran = self._trace(tower).get(place.path)
         if ran is None:
             return None
-        shape = ran.output if place.at == "output" else ran.input
-        laid = layout_of(shape, self._model.image_size)
+        calls = ran.calls
+        if place.at in PARTS:
+            laid, calls = _attention_layout(place.at, ran), ran.attention_calls
+        else:
+            shape = ran.output if place.at == "output" else ran.input
+            laid = layout_of(shape, self._model.image_size)
         if laid is None:
             return None
         layout, n_units, inner = laid
@@ -103,7 +128,7 @@ class Lookup:
             layout,
             n_units,
             inner,
-            ran.calls,
+            calls,
         )
 
     def _trace(self, tower: Tower) -> dict[str, Ran]:
@@ -120,3 +145,12 @@ class Lookup:
                     f"lens.wrap(..., example=batch) says what it takes."
                 ) from error
         return self._traces[tower.name]
+
+
+def _attention_layout(part: Part, ran: Ran) -> tuple[Layout, int, tuple[int, ...]] | None:
+    """Like `layout_of`, of a part of attention; None where windows or frames are attended to."""
+    shape = ran.attention.get(part)
+    if shape is None or shape[0] != BATCH:
+        return None
+    heads, _, width = shape[1:]
+    return ("BNQK", heads, shape[1:]) if part == "pattern" else ("BNTD", heads * width, shape[1:])

@@ -19,7 +19,8 @@ from lens.families import Family, Tower, describe, open_clip
 from lens.families.trace import evaluating, first_tensor
 from lens.lookup import Lookup
 from lens.pictures import open_picture, resized
-from lens.sites import Site, SiteTable, TowerName
+from lens.site_table import SiteTable
+from lens.sites import Site, TowerName
 from lens.weights import check_weights, fingerprint
 
 __all__ = ["Model", "load", "wrap"]
@@ -69,8 +70,8 @@ class Model:
         self._preprocess = preprocess or family.preprocess
         self._towers: dict[TowerName, Tower] = {tower.name: tower for tower in family.towers}
         self._lookup = Lookup(self, family.towers)
-        # Called with what a tower gives; for the sites that no module's output is.
-        self._on_result: list[Callable[[TowerName, Tensor], None]] = []
+        # Called with what a tower gives, which they may change: for sites that no module gives.
+        self._on_result: list[Callable[[TowerName, Tensor], Tensor | None]] = []
 
     # -- running ---------------------------------------------------------------------------
 
@@ -136,8 +137,9 @@ class Model:
         tensor = first_tensor(output)
         if tensor is None:
             raise BadInput(f"The {tower} tower of {self.name} gives no tensor.")
-        for listener in self._on_result:
-            listener(tower, tensor)
+        for listener in list(self._on_result):
+            made = listener(tower, tensor)
+            tensor = tensor if made is None else made
         return tensor
 
     def _tower(self, name: TowerName) -> Tower:
@@ -239,6 +241,13 @@ class Model:
     def has_site(self, name: str) -> bool:
         """Tell whether a site of that name exists."""
         return self._lookup.find(name) is not None
+
+    def attention_layers(self, tower: TowerName) -> dict[str, str]:
+        """Dotted paths of the modules of a tower that attend, by name, in order.
+
+        ``f"{name}.pattern"`` and so on are sites where the attention is over whole inputs.
+        """
+        return self._lookup.attention_layers(tower)
 
     # -- telling models apart --------------------------------------------------------------
 

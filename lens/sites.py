@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lens.errors import BadInput, UnitOutOfRange, UnknownSite, suggestion
+from lens.errors import BadInput, UnitOutOfRange
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lens.model import Model
 
 __all__ = [
     "Layout",
     "Site",
-    "SiteTable",
     "Unit",
     "as_laid_out",
     "by_position",
@@ -31,17 +26,18 @@ __all__ = [
 ]
 
 #: What the axes of a site's tensor are: B batch, C/D units, H W places, T tokens, Q K queries
-#: and keys of attention.
-Layout = Literal["BCHW", "BHWC", "BTD", "TBD", "BD", "BHQK"]
-At = Literal["output", "input"]
-TowerName = Literal["image", "text"]
+#: and keys of attention, N heads of attention.
+Layout = Literal["BCHW", "BHWC", "BTD", "TBD", "BD", "BNQK", "BNTD"]
+At = Literal["output", "input", "q", "k", "v", "pattern", "heads"]
+TowerName = Literal["image", "text", "cross"]
 
-UNIT_AXIS: dict[str, int] = {"BCHW": 1, "BHWC": 3, "BTD": 2, "TBD": 2, "BD": 1, "BHQK": 1}
+#: Layouts whose units lie along one axis; the units of "BNTD" are a head's features, head by head.
+UNIT_AXIS: dict[str, int] = {"BCHW": 1, "BHWC": 3, "BTD": 2, "TBD": 2, "BD": 1, "BNQK": 1}
 
 
 @dataclass(frozen=True, repr=False)
 class Site:
-    """One place in a model: the output or the input of one of its modules.
+    """One place in a model: the output or the input of one of its modules, or its attention.
 
     Attributes
     ----------
@@ -51,16 +47,18 @@ class Site:
         What it is called: ``"image.layer4"``, or the module's own path.
     path : str
         The module's own dotted path, ``"visual.layer4"``.
-    at : {"output", "input"}
-        Which side of the module is looked at.
+    at : {"output", "input", "q", "k", "v", "pattern", "heads"}
+        Which side of the module is looked at, or which part of the attention that it computes.
     tower : {"image", "text"}
         Which tower has to run.
     kind : str
-        What sort of place it is: stage, block, neurons, pre-activation, embedding, module.
+        What sort of place it is: stage, block, neurons, pre-activation, attention, embedding,
+        module.
     layout : Layout
         What the axes of its tensor are.
     n_units : int
-        How many channels, features or neurons it has.
+        How many channels, features or neurons it has; of attention, the heads of a pattern, and
+        the features of all heads, one head after the other, of q, k, v and heads.
     shape : tuple of int
         Its tensor's shape without the batch axis.
     calls : int
@@ -89,16 +87,51 @@ class Site:
         return self.layout.index("B")
 
     @property
-    def unit_axis(self) -> int:
-        """Which axis of the tensor counts the units."""
-        return UNIT_AXIS[self.layout]
+    def unit_axis(self) -> int | None:
+        """Which axis of the tensor counts the units; None where heads and features do together."""
+        return UNIT_AXIS.get(self.layout)
+
+    @property
+    def n_heads(self) -> int:
+        """How many heads of attention it has; 0 where it is no attention."""
+        return self.shape[0] if self.layout in ("BNQK", "BNTD") else 0
+
+    @property
+    def n_positions(self) -> int:
+        """How many places or tokens it has, as `by_position` lays them out."""
+        count = 1
+        for length in self.shape:
+            count *= length
+        return count // self.n_units
+
+    def head(self, index: int) -> list[Unit]:
+        """Return the units of one head of attention.
+
+        Raises
+        ------
+        UnitOutOfRange
+            If it has no such head, or none at all.
+        """
+        number = int(index)
+        if not 0 <= number < self.n_heads:
+            has = f"the heads 0 to {self.n_heads - 1}" if self.n_heads else "no heads"
+            raise UnitOutOfRange(f"{self.name} of {self.model.name} has {has}, not {index}.")
+        width = self.n_units // self.n_heads
+        return self.units(range(number * width, (number + 1) * width))
+
+    @property
+    def _tokens(self) -> int | None:
+        """How many tokens its tensor has along one axis, if it has such an axis."""
+        if self.layout == "BNTD":
+            return self.shape[1]
+        return self.shape[0] if self.layout in ("BTD", "TBD") else None
 
     @property
     def n_prefix(self) -> int:
         """How many tokens (class, registers) stand before those that have a place."""
-        if self.layout not in ("BTD", "TBD") or self.tower == "text":
+        tokens, prefix = self._tokens, self.model.prefix_tokens
+        if tokens is None or self.tower == "text":
             return 0
-        tokens, prefix = self.shape[0], self.model.prefix_tokens
         for count in (prefix, 0):
             if rectangle(tokens - count, self.model.image_size) is not None:
                 return count
@@ -111,8 +144,8 @@ class Site:
             return self.shape[1], self.shape[2]
         if self.layout == "BHWC":
             return self.shape[0], self.shape[1]
-        if self.layout in ("BTD", "TBD") and self.tower == "image":
-            return rectangle(self.shape[0] - self.n_prefix, self.model.image_size)
+        if self._tokens is not None and self.tower == "image":
+            return rectangle(self._tokens - self.n_prefix, self.model.image_size)
         return None
 
     @property
@@ -191,7 +224,9 @@ def by_position(
         return tensor.transpose(0, 1)
     if site.layout == "BHWC":
         return tensor.flatten(1, 2)
-    if site.layout in ("BCHW", "BHQK"):
+    if site.layout == "BNTD":
+        return tensor.transpose(1, 2).flatten(2)
+    if site.layout in ("BCHW", "BNQK"):
         return tensor.flatten(2).transpose(1, 2)
     return tensor
 
@@ -200,7 +235,9 @@ def as_laid_out(
     site: Site, placed: Float[Tensor, "batch positions units"], shape: Sequence[int]
 ) -> Float[Tensor, "*axes"]:
     """Undo `by_position`: back to a tensor of the given shape in the site's own layout."""
-    if site.layout in ("BCHW", "BHQK"):
+    if site.layout == "BNTD":
+        return placed.unflatten(2, (shape[1], shape[3])).transpose(1, 2)
+    if site.layout in ("BCHW", "BNQK"):
         placed = placed.transpose(1, 2)
     elif site.layout == "TBD":
         placed = placed.transpose(0, 1)
@@ -276,101 +313,3 @@ def unit_values(
         raise BadInput(f"pool is 'mean', 'max' or 'cls', not {pool!r}.")
     placed = placed[:, site.n_prefix :]
     return placed.mean(1) if pool == "mean" else placed.amax(1)
-
-
-class SiteTable(Sequence[Site]):
-    """Every named place of a model; call it with a glob to choose some.
-
-    Parameters
-    ----------
-    sites : sequence of Site
-        The named places, in the order of the forward pass.
-    resolve : callable
-        Returns the site of any name, the module's own paths included.
-    own_paths : callable
-        Returns the model's own dotted paths that can be looked at.
-    """
-
-    def __init__(
-        self,
-        sites: Sequence[Site],
-        resolve: Callable[[str], Site],
-        own_paths: Callable[[], list[str]],
-    ) -> None:
-        self._sites = list(sites)
-        self._resolve = resolve
-        self._own_paths = own_paths
-
-    @property
-    def names(self) -> list[str]:
-        """The friendly names."""
-        return [site.name for site in self._sites]
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """The table as a DataFrame: name, tower, kind, layout, units, shape."""
-        import pandas as pd
-
-        rows = [(s.name, s.tower, s.kind, s.layout, s.n_units, s.shape) for s in self._sites]
-        return pd.DataFrame(rows, columns=["name", "tower", "kind", "layout", "units", "shape"])
-
-    def __call__(
-        self, which: str | Site | Iterable[str | Site] | Callable[[Site], bool] | None = None
-    ) -> list[Site]:
-        """Return the sites asked for, in the order of the forward pass for a glob.
-
-        Parameters
-        ----------
-        which : str, Site, iterable of these, predicate or None
-            A name; a glob over the names, where ``*`` also crosses dots (if no friendly name
-            fits, the module's own paths are tried); a function of a site; None for all.
-
-        Raises
-        ------
-        UnknownSite
-            If nothing has that name.
-        """
-        if which is None:
-            return list(self._sites)
-        if isinstance(which, Site):
-            return [which]
-        if isinstance(which, str):
-            return self._named(which)
-        if callable(which):
-            return [site for site in self._sites if which(site)]
-        chosen = [site for part in which for site in self(part)]
-        return list({site.name: site for site in chosen}.values())
-
-    def _named(self, name: str) -> list[Site]:
-        if not any(mark in name for mark in "*?["):
-            return [self._resolve(name)]
-        found = [site for site in self._sites if fnmatchcase(site.name, name)]
-        if not found:
-            found = [self._resolve(p) for p in self._own_paths() if fnmatchcase(p, name)]
-        if not found:
-            raise UnknownSite(f"No site is called like {name!r}.{suggestion(name, self.names)}")
-        return found
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._resolve(index) if isinstance(index, str) else self._sites[index]
-
-    def __contains__(self, name: object) -> bool:
-        return any(site is name or name in (site, site.name) for site in self._sites)
-
-    def __iter__(self) -> Iterator[Site]:
-        return iter(self._sites)
-
-    def __len__(self) -> int:
-        return len(self._sites)
-
-    def __repr__(self) -> str:
-        return self.frame.to_string(index=False, max_rows=80)
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{column}</th>" for column in self.frame.columns)
-        rows = (
-            "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row)
-            for row in self.frame.itertuples(index=False)
-        )
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -8,7 +8,7 @@ from torch import nn
 import lens
 from lens import edit
 from lens.capture.hooks import forward_to
-from lens.errors import BadInput, UnknownSite
+from lens.errors import BadInput, UnitOutOfRange, UnknownSite
 from lens.sites import as_laid_out, by_position
 
 
@@ -179,6 +179,35 @@ def test_a_head_of_a_fused_product_is_ablated(build):
     torch.testing.assert_close(ablated, output(model, noise(model)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("part", ["q", "k", "v", "pattern", "heads"])
+def test_any_part_of_attention_is_a_site_like_any_other(tiny_vit, part):
+    site, batch = tiny_vit.site(f"image.blocks.1.attention.{part}"), noise(tiny_vit)
+    plain, before = output(tiny_vit, batch), at(site, batch)
+    captured = lens.capture(tiny_vit, batch, [site])[site.name]
+    layer = lens.attention(tiny_vit, list(batch))["image.blocks.1.attention"]
+    np.testing.assert_allclose(captured, getattr(layer, part), atol=1e-6)
+    with edit.patch(site, noise(tiny_vit, seed=7), tokens=2) + edit.scale(site.head(1), 3.0):
+        edited = output(tiny_vit, batch)
+        after = at(site, batch)
+    other = at(site, noise(tiny_vit, seed=7))
+    expected = before.clone()
+    expected[:, 2] = other[:, 2]
+    second = [unit.index for unit in site.head(1)]
+    expected[..., second] *= 3
+    torch.testing.assert_close(after, expected)
+    assert not torch.allclose(edited, plain, atol=1e-4)
+    assert torch.allclose(output(tiny_vit, batch), plain, atol=1e-6) and bare(tiny_vit)
+
+
+def test_a_tower_s_own_result_that_no_module_gives_is_edited(tiny_rn):
+    site = tiny_rn.site("text.embedding")
+    assert not site.path
+    with edit.zero(site.units([0, 3])):
+        edited = tiny_rn.embed(["a dog", "two cats"])
+    assert not edited[:, [0, 3]].any() and edited[:, 1].all()
+    assert tiny_rn.embed("a dog")[:, [0, 3]].all()
+
+
 def test_gradients_flow_through_an_edit(tiny_rn):
     site = tiny_rn.site("image.layer4")
     batch = noise(tiny_rn).requires_grad_(True)
@@ -218,15 +247,10 @@ def test_bad_edits_are_spoken(tiny_rn, tiny_vit):
         edit.add([site, tiny_rn.site("image.layer3")], torch.ones(3))
     with pytest.raises(BadInput, match="positions 0 to 3, not 9"):
         edit.zero(site, tokens=9)
-    with pytest.raises(BadInput, match="no module's"):
-        edit.zero(tiny_rn.site("text.embedding"))
     with pytest.raises(UnknownSite, match=r"image\.blocks\.1\.attention"):
         edit.heads(tiny_vit, "image.block.1.attention", 0)
-    with (
-        pytest.raises(BadInput, match="heads 0 to 1, not 2"),
-        edit.heads(tiny_vit, "image.blocks.1.attention", 2),
-    ):
-        output(tiny_vit, noise(tiny_vit))
+    with pytest.raises(UnitOutOfRange, match="heads 0 to 1, not 2"):
+        edit.heads(tiny_vit, "image.blocks.1.attention", 2)
     with (
         pytest.raises(BadInput, match=r"shape \(3, 4\)"),
         edit.apply(site, lambda x: x.sum(2)[:, :4]),

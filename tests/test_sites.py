@@ -184,3 +184,33 @@ def test_maps_have_a_unit_a_plane(tiny_rn, tiny_vit):
     assert torch.equal(unit_maps(block, tokens)[1, 5, 2, 3], tokens[1, 1 + 2 * 4 + 3, 5])
     with pytest.raises(BadInput, match="no map"):
         unit_maps(tiny_rn.site("image.embedding"), torch.zeros(1, 24))
+
+
+@pytest.mark.parametrize("layer", ["image.blocks.1.attention", "text.blocks.0.attention"])
+def test_attention_has_sites_whose_units_are_heads_or_their_features(tiny_vit, layer):
+    tokens = 17 if layer.startswith("image") else 16
+    pattern, q = tiny_vit.site(f"{layer}.pattern"), tiny_vit.site(f"{layer}.q")
+    assert (pattern.layout, pattern.n_units, pattern.shape) == ("BNQK", 2, (2, tokens, tokens))
+    assert (q.layout, q.n_units, q.shape) == ("BNTD", 32, (2, tokens, 16))
+    assert (q.n_heads, q.n_positions, pattern.n_positions) == (2, tokens, tokens**2)
+    assert [unit.index for unit in q.head(1)] == list(range(16, 32))
+    assert [unit.index for unit in pattern.head(1)] == [1]
+    assert q.n_prefix == (layer.startswith("image") and 1)
+    tensor = torch.randn(3, *q.shape)
+    placed = by_position(q, tensor)
+    assert placed.shape == (3, tokens, 32)
+    assert torch.equal(placed[:, 4, 16 + 5], tensor[:, 1, 4, 5])  # head 1, token 4, feature 5
+    with pytest.raises(UnitOutOfRange, match="heads 0 to 1, not 2"):
+        q.head(2)
+    with pytest.raises(UnitOutOfRange, match="no heads"):
+        tiny_vit.site("image.blocks.0").head(0)
+
+
+def test_a_glob_finds_attention_only_where_it_says_so(tiny_vit, tiny_rn):
+    kinds = {site.kind for site in tiny_vit.sites("image.blocks.*")}
+    assert kinds == {"block", "neurons"}
+    assert len(tiny_vit.sites("image.blocks.*.attention.*")) == 3 * 5
+    assert len(tiny_vit.sites("image.*.pattern")) == 3
+    assert len(tiny_vit.sites("*.q")) == 5
+    assert len(tiny_rn.sites("image.attnpool.*")) == 5
+    assert not any(site.kind == "attention" for site in tiny_rn.sites("*k*"))

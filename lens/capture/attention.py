@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from math import prod
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lens.capture.attending import Attended, Watch
 from lens.capture.attention_maps import AttentionLayer, AttentionMaps
+from lens.capture.inputs import as_batch
 from lens.capture.memory import check_fits
 from lens.errors import BadInput
-from lens.families.trace import BATCH
+from lens.families.attending import PARTS, Attended
+from lens.families.listening import listen
 from lens.model import Model
 from lens.sites import TowerName, rectangle
 
-__all__ = ["attention", "inside_of", "layers_of", "watched"]
-
-# Where a model's attention is computed: found by one trial, by tower.
-_paths: WeakKeyDictionary[Model, dict[str, list[str]]] = WeakKeyDictionary()
+__all__ = ["attention", "watched"]
 
 
 def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMaps:
@@ -62,17 +62,10 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
     if image is None and text is None:
         raise BadInput("There is nothing to look at: give an image, a text, or both.")
     layers: list[AttentionLayer] = []
-    if image is not None:
-        several = isinstance(image, (list, tuple)) or getattr(image, "ndim", 3) == 4
-        items = list(image) if several else [image]
-        if not items:
-            raise BadInput("There is nothing to look at: the list of pictures is empty.")
-        layers += _layers(model, "image", torch.stack([model.picture(item) for item in items]))
-    if text is not None:
-        texts = [text] if isinstance(text, str) else list(text)
-        if not texts:
-            raise BadInput("There is nothing to look at: the list of texts is empty.")
-        layers += _layers(model, "text", model.tokens(texts))
+    given: dict[TowerName, Any] = {"image": image, "text": text}
+    for tower, inputs in given.items():
+        if inputs is not None:
+            layers += _layers(model, tower, as_batch(model, tower, inputs))
     if not layers:
         raise BadInput(
             f"{model.name} computes no attention through torch's attention functions; a model with "
@@ -81,74 +74,23 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
     return AttentionMaps(model.name, layers)
 
 
-def layers_of(model: Model, tower: TowerName) -> dict[str, str]:
-    """Dotted paths of a tower's attention layers, by the names that `attention` gives them."""
-    paths = _attending(model, tower)
-    return dict(zip(_names(model, tower, paths), paths, strict=True))
-
-
-@contextmanager
-def inside_of(model: Model, paths: Sequence[str]) -> Iterator[list[str]]:
-    """List, innermost last, which of some modules are running at any moment of the block."""
-    inside: list[str] = []
-    with ExitStack() as attached:
-        for path in paths:
-            attached.callback(_mark(model.module.get_submodule(path), path, inside))
-        yield inside
-
-
 @contextmanager
 def watched(model: Model, tower: TowerName) -> Iterator[list[tuple[str, Attended]]]:
     """List what a tower attends to while the block is active.
 
-    Every forward pass adds to the list: dotted path of the module, and the tensors, graph included
-    where gradients are on.
+    Every forward pass adds to the list: name of the layer, and the call, graph included where
+    gradients are on.
     """
     seen: list[tuple[str, Attended]] = []
     with ExitStack() as attached:
-        inside = attached.enter_context(inside_of(model, _attending(model, tower)))
-        attached.enter_context(
-            Watch(lambda call: seen.append((inside[-1] if inside else "", call)))
-        )
+        for name, path in model.attention_layers(tower).items():
+            module = model.module.get_submodule(path)
+            attached.callback(listen(module, partial(_add, seen, name)))
         yield seen
 
 
-def _mark(module: nn.Module, path: str, inside: list[str]) -> Any:
-    """Keep the path of a module in `inside` while it runs; what is returned ends it."""
-
-    def enter(module: nn.Module, args: Any) -> None:
-        inside.append(path)
-
-    def leave(module: nn.Module, args: Any, output: Any) -> None:
-        if path in inside:  # always called, even where the module did not get as far as running
-            del inside[inside.index(path) :]
-
-    handles = [
-        module.register_forward_pre_hook(enter),
-        module.register_forward_hook(leave, always_call=True),
-    ]
-
-    def detach() -> None:
-        for handle in handles:
-            handle.remove()
-
-    return detach
-
-
-def _attending(model: Model, tower: TowerName) -> list[str]:
-    """Paths of the modules that call attention themselves, found by one trial on zeros."""
-    known = _paths.setdefault(model, {})
-    if tower not in known:
-        found: dict[str, None] = {}
-        paths = [path for path, _ in model.module.named_modules() if path]
-        with ExitStack() as attached:
-            inside = attached.enter_context(inside_of(model, paths))
-            watch = Watch(lambda call: found.setdefault(inside[-1] if inside else ""))
-            attached.enter_context(torch.no_grad())
-            attached.enter_context(watch)
-            model.run(tower, model.example(tower, BATCH))
-        known[tower] = [path for path in found if path]
-    return known[tower]
+def _add(seen: list[tuple[str, Attended]], name: str, call: Attended) -> None:
+    seen.append((name, call))
 
 
 def _layers(model: Model, tower: TowerName, batch: Tensor) -> list[AttentionLayer]:
@@ -157,15 +99,18 @@ def _layers(model: Model, tower: TowerName, batch: Tensor) -> list[AttentionLaye
             _check_size(model, tower, batch)
         with watched(model, tower) as seen:
             model.run(tower, batch)
-    names = _names(model, tower, [path for path, _ in seen])
-    return [
-        _layer(model, tower, name, path, call)
-        for name, (path, call) in zip(names, seen, strict=True)
-    ]
+    ran: Counter[str] = Counter()
+    layers = []
+    for name, call in seen:
+        ran[name] += 1
+        path = model.attention_layers(tower)[name]
+        once = name if ran[name] == 1 else f"{name}.{ran[name]}"  # a layer that runs several times
+        layers.append(_layer(model, tower, once, path, call))
+    return layers
 
 
 def _layer(model: Model, tower: TowerName, name: str, path: str, call: Attended) -> AttentionLayer:
-    keys = call.pattern.shape[-1]
+    keys = call.k.shape[2]
     grid, prefix = None, 0
     if tower == "image":
         for count in dict.fromkeys((model.prefix_tokens, 1, 0)):
@@ -173,46 +118,13 @@ def _layer(model: Model, tower: TowerName, name: str, path: str, call: Attended)
             if grid is not None:
                 prefix = count
                 break
-    arrays = {
-        part: getattr(call, part).detach().float().cpu().numpy()
-        for part in ("pattern", "q", "k", "v", "heads")
-    }
+    arrays = {part: getattr(call, part).detach().float().cpu().numpy() for part in PARTS}
     return AttentionLayer(name, path, tower, grid, prefix, **arrays)
-
-
-def _names(model: Model, tower: TowerName, paths: list[str]) -> list[str]:
-    """Friendly names: of the block that a layer is in, or of its own path without the tower's."""
-    blocks = {s.path: s.name for s in model.sites if s.tower == tower and s.kind == "block"}
-    inside: dict[str, str] = {}
-    for path in paths:
-        block = next(
-            (b for b in sorted(blocks, key=len, reverse=True) if path.startswith(f"{b}.")), None
-        )
-        inside[path] = f"{blocks[block]}.attention" if block else _plain(path, tower)
-    counts: dict[str, int] = {}
-    for name in inside.values():  # two layers of one block go by their own names
-        counts[name] = counts.get(name, 0) + 1
-    named: list[str] = []
-    ran: dict[str, int] = {}
-    for path in paths:
-        name = inside[path]
-        if counts[name] > 1:
-            name = f"{name.removesuffix('.attention')}.{path.rsplit('.', 1)[-1]}"
-        ran[name] = ran.get(name, 0) + 1
-        named.append(name if ran[name] == 1 else f"{name}.{ran[name]}")
-    return named
-
-
-def _plain(path: str, tower: TowerName) -> str:
-    for prefix in ("visual.trunk.", "visual.", "text."):
-        path = path.removeprefix(prefix)
-    return f"{tower}.{path}"
 
 
 def _check_size(model: Model, tower: TowerName, batch: Tensor) -> None:
     """Refuse what would not fit, before it is computed: one input tells how much all take."""
     with watched(model, tower) as one:
         model.run(tower, batch[:1])
-    parts = ("pattern", "q", "k", "v", "heads")
-    bytes_ = sum(4 * getattr(call, part).numel() for _, call in one for part in parts)
+    bytes_ = sum(4 * prod(shape) for _, call in one for shape in call.shapes.values())
     check_fits(bytes_ * len(batch), f"The attention of {len(batch)} inputs", "take fewer at a time")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from lens.errors import BadInput
-from lens.families.trace import first_tensor
+from lens.families.attending import PARTS, Attended, Part
+from lens.families.listening import listen
+from lens.families.trace import first_tensor, with_first_tensor
 from lens.sites import Site, TowerName
 
-__all__ = ["Taps", "forward_to", "record"]
+__all__ = ["Taps", "attach", "forward_to", "record"]
 
 
 class _Enough(BaseException):
@@ -20,22 +23,38 @@ class _Enough(BaseException):
 
 
 class Taps(dict[str, Tensor]):
-    """What was recorded, by site name; filled by every forward pass inside `record`."""
+    """What was recorded, by site name; filled by every forward pass while its hooks are on.
 
-    def __init__(self, sites: Sequence[Site], stop: bool) -> None:
+    Parameters
+    ----------
+    sites : sequence of Site
+        Of one model.
+    stop : bool
+        Whether `forward` ends as soon as the last site has run.
+    detach : bool
+        False keeps the graph.
+    """
+
+    def __init__(self, sites: Sequence[Site], *, stop: bool = True, detach: bool = True) -> None:
         super().__init__()
-        self._sites = list(sites)
+        if not sites:
+            raise BadInput("There is no site to look at: the list is empty.")
+        if len({id(site.model) for site in sites}) > 1:
+            raise BadInput("Sites that are recorded together must be of one model.")
+        self.sites = list(sites)
         self._stop = stop
-        self._ending = False
-        self._missing: dict[str, int] = {}
+        self._detach = detach
+        self._awaited: dict[str, int] | None = None  # while `forward` runs: passes still to come
 
-    def forward(self, batch: Tensor) -> Taps:
-        """Run the sites' tower on a batch, up to the last site if `stop` was asked for.
+    def forward(self, batch: Any, tower: TowerName | None = None) -> Taps:
+        """Run a tower on a batch, up to the last of its sites if `stop` was asked for.
 
         Parameters
         ----------
         batch : Tensor
             Normalised pictures (batch, 3, height, width), or token numbers (batch, tokens).
+        tower : {"image", "text"}, optional
+            Which; that of the sites by default.
 
         Returns
         -------
@@ -47,35 +66,49 @@ class Taps(dict[str, Tensor]):
         BadInput
             If one of the sites' modules did not run.
         """
-        self.clear()
-        self._missing = {site.name: site.calls for site in self._sites}
-        self._ending = self._stop
-        site = self._sites[0]
+        tower = tower or self.sites[0].tower
+        wanted = [site for site in self.sites if site.tower == tower]
+        for site in wanted:
+            self.pop(site.name, None)
+        self._awaited = {site.name: site.calls for site in wanted} if self._stop else None
+        model = self.sites[0].model
         try:
-            site.model.run(site.tower, batch)
+            model.run(tower, batch)
         except _Enough:
             pass
         finally:
-            self._ending = False
-        for other in self._sites:
-            if other.name not in self:
-                raise BadInput(f"{other.name} of {other.model.name} did not run on this batch.")
+            self._awaited = None
+        for site in wanted:
+            if site.name not in self:
+                raise BadInput(f"{site.name} of {model.name} did not run on this batch.")
         return self
 
-    def _take(self, site: Site, value: Any, detach: bool) -> None:
-        tensor = first_tensor(value)
-        if tensor is None:
-            return
-        if detach:
-            tensor = tensor.detach()
-        if self._ending:
-            self._missing[site.name] -= 1
-            if all(count <= 0 for count in self._missing.values()):
-                # Nothing runs after this, so nothing can overwrite it.
-                self[site.name] = tensor
+    def keep(self, site: Site, tensor: Tensor) -> None:
+        """Take what a site computed into the record."""
+        self[site.name] = tensor
+
+    def take(self, site: Site, tensor: Tensor) -> Tensor | None:
+        """Record a site's tensor; returns what the model goes on with, where that is another.
+
+        An in-place ReLU or ``out += identity`` further on would overwrite what was taken: so one of
+        the two, the record or the model, gets a copy. The model gets it where the graph is kept, so
+        that gradients at what was recorded are those of what comes after.
+        """
+        taken = tensor.detach() if self._detach else self.in_graph(tensor)
+        if self._awaited is not None:
+            self._awaited[site.name] -= 1
+            if all(count <= 0 for count in self._awaited.values()):
+                self.keep(site, taken)  # nothing runs after this, so nothing can overwrite it
                 raise _Enough
-        # An in-place ReLU or `out += identity` further on would overwrite what was taken.
-        self[site.name] = tensor.clone()
+        if site.at in PARTS:  # worked out for us alone
+            self.keep(site, taken)
+            return None if self._detach else taken
+        self.keep(site, taken.clone() if self._detach else taken)
+        return None if self._detach else taken.clone()
+
+    def in_graph(self, tensor: Tensor) -> Tensor:
+        """Return the tensor to record where the graph is kept."""
+        return tensor
 
 
 @contextmanager
@@ -91,7 +124,7 @@ def record(sites: Sequence[Site], *, stop: bool = True, detach: bool = True) -> 
         are started in another way (`model.run`, the module itself) fill the taps as well, and
         always run to their end.
     detach : bool
-        False keeps the graph, for gradients through the recorded tensors.
+        False keeps the graph, for gradients through and at the recorded tensors.
 
     Yields
     ------
@@ -106,16 +139,22 @@ def record(sites: Sequence[Site], *, stop: bool = True, detach: bool = True) -> 
     ...     for batch in batches:
     ...         values = taps.forward(batch)[site.name]
     """
-    _check(sites)
-    taps = Taps(sites, stop)
+    if len({site.tower for site in sites}) > 1:
+        raise BadInput("Sites that are recorded together must be of one tower of one model.")
+    taps = Taps(sites, stop=stop, detach=detach)
     with ExitStack() as attached:
-        for site in sites:
-            attached.callback(_attach(taps, site, detach))
+        for site in in_order(sites):
+            attached.callback(attach(site, partial(taps.take, site)))
         yield taps
 
 
+def in_order(sites: Sequence[Site]) -> list[Site]:
+    """Order sites so that of one attention layer the parts come as they follow from each other."""
+    return sorted(sites, key=lambda site: PARTS.index(site.at) if site.at in PARTS else -1)
+
+
 def forward_to(
-    sites: Sequence[Site] | Site, batch: Tensor, *, detach: bool = True
+    sites: Sequence[Site] | Site, batch: Any, *, detach: bool = True
 ) -> dict[str, Tensor]:
     """Run the sites' tower up to the last of them, and return what they compute, by name.
 
@@ -133,33 +172,52 @@ def forward_to(
         return dict(taps.forward(batch))
 
 
-def _attach(taps: Taps, site: Site, detach: bool) -> Callable[[], None]:
-    """Start to listen at a site; what is returned ends it."""
+def attach(site: Site, look: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    """Show `look` a site's tensor in every forward pass.
+
+    Parameters
+    ----------
+    site : Site
+        Where to look.
+    look : callable
+        Gets the tensor, in the site's own layout; what it returns, if anything, takes its place.
+
+    Returns
+    -------
+    callable
+        Ends it. Several may be ended in any order; they are shown the tensor in the order in which
+        they were attached, after hooks of the user's own that were there before.
+    """
+    if site.at in PARTS:
+        part: Part = site.at
+
+        def attended(call: Attended) -> Attended | None:
+            made = look(getattr(call, part))
+            return None if made is None else call.changed(part, made)
+
+        return listen(site.module, attended)
+
     if not site.path:  # the tower as a whole
 
-        def result(tower: TowerName, output: Tensor) -> None:
-            if tower == site.tower:
-                taps._take(site, output, detach)
+        def result(tower: TowerName, output: Tensor) -> Tensor | None:
+            return look(output) if tower == site.tower else None
 
         site.model._on_result.append(result)
         return lambda: site.model._on_result.remove(result)
 
-    # Hooks run in the order in which they were added: ours sees what the user's hooks made of it.
+    def changed(value: Any) -> Any:
+        tensor = first_tensor(value)
+        made = None if tensor is None else look(tensor)
+        return None if made is None else with_first_tensor(value, lambda _: made)
+
     if site.at == "output":
 
-        def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            taps._take(site, output, detach)
+        def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+            return changed(output)
 
         return site.module.register_forward_hook(after, with_kwargs=True).remove
 
-    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-        taps._take(site, (args, kwargs), detach)
+    def before(module: nn.Module, args: Any, kwargs: Any) -> Any:
+        return changed((args, kwargs))
 
     return site.module.register_forward_pre_hook(before, with_kwargs=True).remove
-
-
-def _check(sites: Sequence[Site]) -> None:
-    if not sites:
-        raise BadInput("There is no site to look at: the list is empty.")
-    if len({(id(site.model), site.tower) for site in sites}) > 1:
-        raise BadInput("Sites that are recorded together must be of one tower of one model.")

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from lens.errors import BadImage, BadInput
 from lens.model import Model
+from lens.sites import TowerName
 
-__all__ = ["Batches", "image_batches", "text_batches"]
+__all__ = ["Batches", "as_batch", "image_batches", "text_batches"]
 
 
 class Batches:
@@ -97,6 +98,36 @@ class Batches:
             f"{' ...' if count > 1 else ''}); strict=True stops there instead.",
             stacklevel=3,
         )
+
+
+def as_batch(model: Model, tower: TowerName, given: Any) -> Any:
+    """Turn one or a few inputs into one batch of a tower.
+
+    Parameters
+    ----------
+    model : Model
+        Whose preprocessing and tokenizer to use.
+    tower : {"image", "text"}
+        Which tower they are for.
+    given : picture, text, batch, or a list of pictures or texts
+        A float tensor is taken to be preprocessed, an integer one to be token numbers.
+
+    Raises
+    ------
+    BadInput
+        If there is nothing, or something that the tower does not take.
+    """
+    several = isinstance(given, (list, tuple))
+    many = several or getattr(given, "ndim", 0) == _batch_ndim(model, tower)
+    items = list(given) if many else [given]
+    if not items:
+        what = {"image": "pictures", "text": "texts"}.get(tower, "inputs")
+        raise BadInput(f"There is nothing to look at: the list of {what} is empty.")
+    if isinstance(given, Tensor) and tower == "text":
+        return given if many else given[None]
+    if tower == "text":
+        return model.tokens(items)
+    return torch.stack([model.picture(item) for item in items])
 
 
 def image_batches(inputs: Any, model: Model, batch_size: int = 64, strict: bool = False) -> Batches:
@@ -221,5 +252,5 @@ def _label(item: Any, number: int) -> str:
     return str(getattr(item, "filename", "") or number)
 
 
-def _batch_ndim(model: Model) -> int:
-    return len(model.input_shape("image")) + 1
+def _batch_ndim(model: Model, tower: TowerName = "image") -> int:
+    return len(model.input_shape(tower)) + 1

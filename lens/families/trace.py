@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lens.errors import MissingOption
+from lens.families.attending import Attended, Part, Watch
 from lens.sites import UNIT_AXIS, Layout
 
 __all__ = ["Ran", "evaluating", "first_tensor", "layout_of", "trace", "with_first_tensor"]
@@ -22,11 +23,16 @@ BATCH = 2
 
 @dataclass(frozen=True)
 class Ran:
-    """What one module did in a forward pass: shapes with the batch axis, and how often it ran."""
+    """What one module did in a forward pass: shapes with the batch axis, and how often it ran.
+
+    The attention that it calls itself, not in a module inside of it, has shapes of its own.
+    """
 
     output: tuple[int, ...] | None = None
     input: tuple[int, ...] | None = None
     calls: int = 0
+    attention: dict[Part, tuple[int, ...]] = field(default_factory=dict)
+    attention_calls: int = 0
 
 
 def trace(
@@ -50,20 +56,30 @@ def trace(
         path is the tower as a whole.
     """
     ran: dict[nn.Module, Ran] = {}
+    running: list[nn.Module] = []
 
     def after(child: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        del running[running.index(child) :]
         before = ran.pop(child, Ran())  # popped, so that the order is that of finishing
         ran[child] = replace(before, output=_shape(output), calls=before.calls + 1)
 
     def before(child: nn.Module, args: Any, kwargs: Any) -> None:
+        running.append(child)
         ran[child] = replace(ran.get(child, Ran()), input=_shape((args, kwargs)))
+
+    def attended(call: Attended) -> None:
+        if running:
+            seen = ran[running[-1]]
+            ran[running[-1]] = replace(
+                seen, attention=call.shapes, attention_calls=seen.attention_calls + 1
+            )
 
     handles = []
     try:
         for child in module.modules():
             handles.append(child.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(child.register_forward_hook(after, with_kwargs=True))
-        with torch.no_grad(), evaluating(module):
+        with torch.no_grad(), evaluating(module), Watch(attended):
             result = run(module, example)
     finally:
         for handle in handles:

@@ -92,4 +92,4 @@ def test_full_architectures(name):
     assert {"image.embedding", "text.embedding"} <= set(model.sites.names)
     # Nothing that was named is missing from the table: every place was met in the trial.
     named = [place.name for tower in model._family.towers for place in tower.places]
-    assert model.sites.names == named
+    assert [site.name for site in model.sites if site.kind != "attention"] == named

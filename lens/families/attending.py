@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -21,44 +21,98 @@ from torch.overrides import TorchFunctionMode
 
 from lens.errors import BadInput
 
-__all__ = ["Attended", "Watch"]
+__all__ = ["PARTS", "Attended", "Part", "Watch"]
+
+#: What an attention call is made of, in the order in which one follows from another.
+Part = Literal["q", "k", "v", "pattern", "heads"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 _MHA = inspect.signature(F.multi_head_attention_forward)
 
 
-@dataclass(frozen=True)
 class Attended:
     """One attention call: ``softmax(q k^T * scale + mask) v``, head by head.
 
-    Attributes
+    The pattern and the heads are worked out when they are first asked for, in float32 whatever the
+    call was computed in; gradients flow through them where they are on.
+
+    Parameters
     ----------
-    pattern
-        (batch, heads, queries, keys): how much of each key every query takes; rows sum to one, but
-        for a query that may look at nothing, whose row is zero.
-    q, k, v
+    q, k, v : Tensor
         (batch, heads, tokens, width of a head), as they enter the product.
-    heads
-        (batch, heads, queries, width of a head): what each head gives, before the heads are mixed.
+    hidden : Tensor, optional
+        What is not to be seen: True hides, or numbers to be added to the scores.
+    scale : float, optional
+        Of the scores; one over the root of the width by default.
+    pattern, heads : Tensor, optional
+        What takes the place of those that would be worked out.
     """
 
-    pattern: Float[Tensor, "batch heads queries keys"]
-    q: Float[Tensor, "batch heads queries width"]
-    k: Float[Tensor, "batch heads keys width"]
-    v: Float[Tensor, "batch heads keys value"]
-    heads: Float[Tensor, "batch heads queries value"]
+    def __init__(
+        self,
+        q: Float[Tensor, "batch heads queries width"],
+        k: Float[Tensor, "batch heads keys width"],
+        v: Float[Tensor, "batch heads keys value"],
+        hidden: Tensor | None = None,
+        scale: float | None = None,
+        *,
+        pattern: Float[Tensor, "batch heads queries keys"] | None = None,
+        heads: Float[Tensor, "batch heads queries value"] | None = None,
+    ) -> None:
+        self.q, self.k, self.v = q, k, v
+        self._hidden, self._scale = hidden, scale
+        if pattern is not None:
+            self.pattern = pattern
+        if heads is not None:
+            self.heads = heads
+
+    @property
+    def shapes(self) -> dict[Part, tuple[int, ...]]:
+        """The shape of each part, nothing worked out."""
+        q, k, v = tuple(self.q.shape), tuple(self.k.shape), tuple(self.v.shape)
+        return {"q": q, "k": k, "v": v, "pattern": (*q[:3], k[2]), "heads": (*q[:3], v[3])}
+
+    @cached_property
+    def pattern(self) -> Float[Tensor, "batch heads queries keys"]:
+        """How much of each key every query takes.
+
+        Rows sum to one, but for a query that may look at nothing, whose row is zero.
+        """
+        q, k, scale = self.q, self.k, self._scale
+        with torch.autocast(q.device.type, enabled=False):
+            scores = q.float() @ k.float().mT * (q.shape[-1] ** -0.5 if scale is None else scale)
+            if self._hidden is None:
+                return scores.softmax(-1)
+            scores = scores + _additive(self._hidden, q)
+            blind = (scores == float("-inf")).all(-1, keepdim=True)
+            return scores.masked_fill(blind, 0.0).softmax(-1).masked_fill(blind, 0.0)
+
+    @cached_property
+    def heads(self) -> Float[Tensor, "batch heads queries value"]:
+        """What each head gives, before the heads are mixed."""
+        with torch.autocast(self.q.device.type, enabled=False):
+            return self.pattern.float() @ self.v.float()
+
+    def changed(self, part: Part, value: Tensor) -> Attended:
+        """The same call with one part changed, and what follows from that part worked out anew."""
+        given: dict[str, Any] = {"q": self.q, "k": self.k, "v": self.v}
+        given |= {"hidden": self._hidden, "scale": self._scale}
+        if part == "heads" or (part == "v" and "pattern" in self.__dict__):
+            given["pattern"] = self.pattern
+        return Attended(**(given | {part: value}))
 
 
 class Watch(TorchFunctionMode):
-    """While active, tells `listener` of every attention call, and lets it replace the heads.
+    """While active, tells `listener` of every attention call, and lets it change the call.
 
     Parameters
     ----------
     listener
-        Called with what was attended to, after each call. Where it returns None the call's own
-        output goes on; new heads (batch, heads, queries, width) take the place of the call's.
+        Called with what was attended to, after each call. Where it returns None or the same, the
+        call's own output goes on; the heads of another `Attended` take the place of the call's.
     """
 
-    def __init__(self, listener: Callable[[Attended], Tensor | None]) -> None:
+    def __init__(self, listener: Callable[[Attended], Attended | None]) -> None:
         super().__init__()
         self.listener = listener
 
@@ -69,17 +123,38 @@ class Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
         if func is F.scaled_dot_product_attention:
-            made = self.listener(_of_product(*args, **kwargs))
-            return output if made is None else made.reshape(output.shape).to(output.dtype)
+            call = _of_product(*args, **kwargs)
+            made = self.listener(call)
+            if made is None or made is call:
+                return output
+            return _instead(output, made.heads, call.heads)
         if func is F.multi_head_attention_forward:
             given = _MHA.bind(*args, **kwargs).arguments
             call = _of_layer(given)
             made = self.listener(call)
-            if made is not None:  # the difference goes through the layer's last product
-                moved = (made - call.heads).permute(2, 0, 1, 3).flatten(2)
-                mixed = F.linear(moved.to(output[0].dtype), given["out_proj_weight"])
-                return (output[0] + mixed.reshape(output[0].shape), *output[1:])
+            if made is None or made is call:
+                return output
+            # The layer's last product mixes the heads.
+            new, old = (
+                F.linear(x.permute(2, 0, 1, 3).flatten(2).to(output[0].dtype), _last(given))
+                for x in (made.heads, call.heads)
+            )
+            return (_instead(output[0], new, old), *output[1:])
         return output
+
+
+def _last(given: dict[str, Any]) -> Tensor:
+    return given["out_proj_weight"]
+
+
+def _instead(output: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """What a call gives with `new` where it had worked with `old`.
+
+    The kernel's own value and a difference: where nothing was changed it is the same to the bit,
+    and the gradient goes through what was looked at.
+    """
+    moved = (new - old.detach()).reshape(output.shape)
+    return (output.detach() + moved).to(output.dtype)
 
 
 def _of_product(
@@ -103,7 +178,7 @@ def _of_product(
     elif attn_mask is not None:
         hidden = ~attn_mask if attn_mask.dtype == torch.bool else attn_mask
     q, k, v = _with_heads(query, key, value)
-    return _attended(q, k, v, hidden, scale)
+    return Attended(q, k, v, hidden, scale)
 
 
 def _of_layer(given: dict[str, Any]) -> Attended:
@@ -132,7 +207,7 @@ def _of_layer(given: dict[str, Any]) -> Attended:
         padding = padding[None] if padding.ndim == 1 else padding
         padded = _additive(F.pad(padding, (0, added)), q)[:, None, None]
         hidden = padded if hidden is None else hidden + padded
-    return _attended(q, k, v, hidden, None)
+    return Attended(q, k, v, hidden)
 
 
 def _projected(given: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
@@ -166,17 +241,3 @@ def _additive(mask: Tensor, like: Tensor) -> Tensor:
     if mask.dtype != torch.bool:
         return mask.float()
     return torch.zeros(mask.shape, device=like.device).masked_fill(mask, float("-inf"))
-
-
-def _attended(
-    q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None, scale: float | None
-) -> Attended:
-    """Compute the pattern in float32, whatever the call was computed in."""
-    with torch.autocast(q.device.type, enabled=False):
-        scores = q.float() @ k.float().mT * (q.shape[-1] ** -0.5 if scale is None else scale)
-        if hidden is not None:
-            scores = scores + _additive(hidden, q)
-        pattern = scores.softmax(-1)
-        if hidden is not None:  # a row of -inf: nothing may be looked at, and nothing is
-            pattern = pattern.masked_fill((scores == float("-inf")).all(-1, keepdim=True), 0.0)
-        return Attended(pattern, q, k, v, pattern @ v.float())
