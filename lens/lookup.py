@@ -93,9 +93,10 @@ class Lookup:
                 return self._site(tower, Place(name, name, "module"))
         return None
 
-    def own_paths(self) -> list[str]:
+    def own_paths(self, tower: TowerName | None = None) -> list[str]:
         """Return the dotted paths of the modules that run, in the order of the forward pass."""
-        return [path for tower in self._towers for path in self._trace(tower) if path]
+        towers = [own for own in self._towers if tower in (None, own.name)]
+        return [path for own in towers for path in self._trace(own) if path]
 
     def _named(self, tower: Tower) -> dict[str, Place]:
         """The places that have friendly names, those of attention among them."""

@@ -242,6 +242,10 @@ class Model:
         """Tell whether a site of that name exists."""
         return self._lookup.find(name) is not None
 
+    def own_paths(self, tower: TowerName) -> list[str]:
+        """Dotted paths of a tower's modules, in the order in which they finish."""
+        return self._lookup.own_paths(tower)
+
     def attention_layers(self, tower: TowerName) -> dict[str, str]:
         """Dotted paths of the modules of a tower that attend, by name, in order.
 
