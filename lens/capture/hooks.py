@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
@@ -13,9 +14,15 @@ from lens.errors import BadInput
 from lens.families.attending import PARTS, Attended, Part
 from lens.families.listening import listen
 from lens.families.trace import first_tensor, with_first_tensor
-from lens.sites import Site, TowerName
+from lens.model import Model
+from lens.sites import At, Site, TowerName
 
 __all__ = ["Taps", "attach", "forward_to", "record"]
+
+
+# Whether what a module gives or takes, by path and side, is overwritten in place further on. Known
+# after one pass; what is not overwritten needs no copy.
+_overwritten: WeakKeyDictionary[Model, dict[tuple[str, At], bool]] = WeakKeyDictionary()
 
 
 class _Enough(BaseException):
@@ -44,7 +51,9 @@ class Taps(dict[str, Tensor]):
         self.sites = list(sites)
         self._stop = stop
         self._detach = detach
-        self._awaited: dict[str, int] | None = None  # while `forward` runs: passes still to come
+        # While `forward` runs: passes still to come, and what was taken with its version then.
+        self._awaited: dict[str, int] | None = None
+        self._taken: dict[Site, tuple[Tensor, int]] | None = None
 
     def forward(self, batch: Any, tower: TowerName | None = None) -> Taps:
         """Run a tower on a batch, up to the last of its sites if `stop` was asked for.
@@ -71,17 +80,30 @@ class Taps(dict[str, Tensor]):
         for site in wanted:
             self.pop(site.name, None)
         self._awaited = {site.name: site.calls for site in wanted} if self._stop else None
+        self._taken = {}
         model = self.sites[0].model
         try:
             model.run(tower, batch)
         except _Enough:
             pass
         finally:
-            self._awaited = None
+            taken, self._awaited, self._taken = self._taken, None, None
         for site in wanted:
             if site.name not in self:
                 raise BadInput(f"{site.name} of {model.name} did not run on this batch.")
+        if self._learn(model, taken):
+            return self.forward(batch, tower)
         return self
+
+    def _learn(self, model: Model, taken: Mapping[Site, tuple[Tensor, int]]) -> bool:
+        """Note what was overwritten; tells whether something was that had not been copied."""
+        known = _overwritten.setdefault(model, {})
+        spoiled = False
+        for site, (tensor, version) in taken.items():
+            changed = tensor._version != version
+            spoiled = spoiled or (changed and known.get((site.path, site.at)) is False)
+            known[site.path, site.at] = changed or known.get((site.path, site.at), False)
+        return spoiled
 
     def keep(self, site: Site, tensor: Tensor) -> None:
         """Take what a site computed into the record."""
@@ -103,8 +125,18 @@ class Taps(dict[str, Tensor]):
         if site.at in PARTS:  # worked out for us alone
             self.keep(site, taken)
             return None if self._detach else taken
+        if self._is_left_alone(site, tensor):
+            self.keep(site, taken)
+            return None
         self.keep(site, taken.clone() if self._detach else taken)
         return None if self._detach else taken.clone()
+
+    def _is_left_alone(self, site: Site, tensor: Tensor) -> bool:
+        """Whether nothing overwrites a tensor, as is known; where it is not, it will be."""
+        if self._taken is None or tensor.is_inference():  # nobody tells when the pass has ended
+            return False
+        self._taken[site] = tensor, tensor._version
+        return _overwritten.get(site.model, {}).get((site.path, site.at)) is False
 
     def in_graph(self, tensor: Tensor) -> Tensor:
         """Return the tensor to record where the graph is kept."""

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lens.errors import BadInput
 
@@ -121,6 +122,8 @@ class Watch(TorchFunctionMode):
     ) -> Any:
         """Run the call; a mode is not entered again from within itself."""
         kwargs = kwargs or {}
+        if func is F.multi_head_attention_forward:
+            return self._layer(func, args, kwargs)
         output = func(*args, **kwargs)
         if func is F.scaled_dot_product_attention:
             call = _of_product(*args, **kwargs)
@@ -128,23 +131,39 @@ class Watch(TorchFunctionMode):
             if made is None or made is call:
                 return output
             return _instead(output, made.heads, call.heads)
-        if func is F.multi_head_attention_forward:
-            given = _MHA.bind(*args, **kwargs).arguments
-            call = _of_layer(given)
-            made = self.listener(call)
-            if made is None or made is call:
-                return output
-            # The layer's last product mixes the heads.
-            new, old = (
-                F.linear(x.permute(2, 0, 1, 3).flatten(2).to(output[0].dtype), _last(given))
-                for x in (made.heads, call.heads)
-            )
-            return (_instead(output[0], new, old), *output[1:])
         return output
 
+    def _layer(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a whole layer, whose projections are its own."""
+        given = _MHA.bind(*args, **kwargs).arguments
+        with _Product() as product:
+            output = func(*args, **kwargs)
+        call = _of_layer(given, None if torch.is_grad_enabled() else product.seen)
+        made = self.listener(call)
+        if made is None or made is call:
+            return output
+        # The layer's last product mixes the heads.
+        new, old = (
+            F.linear(x.permute(2, 0, 1, 3).flatten(2).to(output[0].dtype), given["out_proj_weight"])
+            for x in (made.heads, call.heads)
+        )
+        return (_instead(output[0], new, old), *output[1:])
 
-def _last(given: dict[str, Any]) -> Tensor:
-    return given["out_proj_weight"]
+
+class _Product(TorchDispatchMode):
+    """Sees the queries, keys and values that a layer projects for itself, below its own graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Run the operation as it is."""
+        if func.name().startswith("aten::_scaled_dot_product"):
+            self.seen = args[:3]
+        return func(*args, **(kwargs or {}))
 
 
 def _instead(output: Tensor, new: Tensor, old: Tensor) -> Tensor:
@@ -181,23 +200,22 @@ def _of_product(
     return Attended(q, k, v, hidden, scale)
 
 
-def _of_layer(given: dict[str, Any]) -> Attended:
-    """Read a call of ``F.multi_head_attention_forward``; True in its masks hides."""
+def _of_layer(
+    given: dict[str, Any], product: tuple[Tensor, Tensor, Tensor] | None = None
+) -> Attended:
+    """Read a call of ``F.multi_head_attention_forward``; True in its masks hides.
+
+    What went into its product, where that was seen, saves projecting once more.
+    """
     if given.get("static_k") is not None or given.get("static_v") is not None:
         raise BadInput("Attention with static keys or values can't be read.")
-    q, k, v = _projected(given)
     mask, padding = given.get("attn_mask"), given.get("key_padding_mask")
-    added = 0
-    if given.get("bias_k") is not None:
-        k = torch.cat([k, given["bias_k"].expand(-1, k.shape[1], -1)])
-        v = torch.cat([v, given["bias_v"].expand(-1, v.shape[1], -1)])
-        added += 1
-    if given.get("add_zero_attn"):
-        k, v = (torch.cat([x, torch.zeros_like(x[:1])]) for x in (k, v))
-        added += 1
-
+    added = (given.get("bias_k") is not None) + bool(given.get("add_zero_attn"))
     heads = given["num_heads"]
-    q, k, v = (x.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3) for x in (q, k, v))
+    if product is not None and product[0].shape[-1] * heads == given["embed_dim_to_check"]:
+        q, k, v = product  # a kernel may have padded them, and then they are not taken
+    else:
+        q, k, v = (x.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3) for x in _all_keys(given))
     hidden = None
     if mask is not None:
         hidden = _additive(F.pad(mask, (0, added)), q)
@@ -208,6 +226,17 @@ def _of_layer(given: dict[str, Any]) -> Attended:
         padded = _additive(F.pad(padding, (0, added)), q)[:, None, None]
         hidden = padded if hidden is None else hidden + padded
     return Attended(q, k, v, hidden)
+
+
+def _all_keys(given: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values, those among them that the layer adds by itself."""
+    q, k, v = _projected(given)
+    if given.get("bias_k") is not None:
+        k = torch.cat([k, given["bias_k"].expand(-1, k.shape[1], -1)])
+        v = torch.cat([v, given["bias_v"].expand(-1, v.shape[1], -1)])
+    if given.get("add_zero_attn"):
+        k, v = (torch.cat([x, torch.zeros_like(x[:1])]) for x in (k, v))
+    return q, k, v
 
 
 def _projected(given: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
