@@ -17,13 +17,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import lens
 from lens.capture.hooks import forward_to, record
-from lens.model import Model
+from lens.sites import Site
 
 CASES = (("RN50", "image.layer2"), ("ViT-B-32", "image.blocks.2"), ("ViT-B-16", "image.blocks.2"))
 
 
-def work(model: Model, batch: torch.Tensor, site: str, stop: bool) -> int:
-    with FlopCounterMode(display=False) as counter, record(model.sites(site), stop=stop) as taps:
+def work(place: Site, batch: torch.Tensor, stop: bool) -> int:
+    with FlopCounterMode(display=False) as counter, record([place], stop=stop) as taps:
         taps.forward(batch)
     return counter.get_total_flops()
 
@@ -40,7 +40,7 @@ def main() -> None:
         batch = torch.randn(options.batch, 3, *model.image_size)
         place = model.site(site)
         # Torch's native attention is not counted, and it does not run where gradients are kept.
-        share = work(model, batch, site, True) / work(model, batch, site, False)
+        share = work(place, batch, True) / work(place, batch, False)
         full, part = [], []
         with torch.no_grad():
             for _ in range(options.rounds + 1):
