@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lens import capture, data, edit, errors, featurevis, neurons, zoo
+    from lens import attribution, capture, data, edit, errors, featurevis, neurons, zoo
+    from lens.attribution.explain import attribute
     from lens.capture.attention import attention
     from lens.featurevis import visualize
     from lens.model import load, wrap
@@ -24,20 +25,33 @@ _VERBS = {
     "load": "lens.model",
     "wrap": "lens.model",
     "attention": "lens.capture.attention",
+    "attribute": "lens.attribution.explain",
     "visualize": "lens.featurevis",
     "multimodal": "lens.neurons.multimodal",
     "neuron": "lens.widgets.neuron",
 }
-_ROOMS = ("capture", "data", "edit", "errors", "featurevis", "neurons", "widgets", "zoo")
+_ROOMS = (
+    "attribution",
+    "capture",
+    "data",
+    "edit",
+    "errors",
+    "featurevis",
+    "neurons",
+    "widgets",
+    "zoo",
+)
 
 __all__ = [  # noqa: RUF022 - in the order in which they are used
     "load",
     "wrap",
     "capture",
     "attention",
+    "attribute",
     "visualize",
     "multimodal",
     "neuron",
+    "attribution",
     "data",
     "edit",
     "errors",
