@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -177,7 +176,6 @@ def kernel_shap(
             f"{grid[0] * grid[1]} patches need more than {samples} samples to be told apart; "
             f"take fewer patches or more samples."
         )
-    # captum asks for every sample's score as it goes, on the CPU and in float32 by then.
     with drawing(question):
         scores = KernelShap(question.score).attribute(
             question.input,
@@ -197,10 +195,7 @@ def drawing(question: Question) -> Iterator[None]:
     device = question.input.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(question.seed)
-        with warnings.catch_warnings():
-            # captum tells users of Lime which regression it took, on every call.
-            warnings.filterwarnings("ignore", module=r"captum\..*")
-            yield
+        yield
 
 
 def by_patch(

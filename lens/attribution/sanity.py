@@ -45,7 +45,7 @@ def randomized(attribution: Attribution, stages: int = 4, seed: int = 0) -> pd.D
     DataFrame
         ``shuffled`` (layers), ``down_to`` (the lowest one), ``spearman`` (rank correlation of the
         two maps) and ``spearman_abs`` (of their absolute values). Near 0 is good at the bottom;
-        NaN where a map is the same everywhere.
+        NaN where a map is the same everywhere, or has fewer than three places or words.
 
     Raises
     ------
@@ -143,10 +143,10 @@ def _finished(model: Model, tower: TowerName) -> dict[str, int]:
 
 
 def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's rho; NaN where one of the two is constant."""
+    """Spearman's rho; NaN where one of the two is constant, or there is too little to rank."""
     from scipy.stats import rankdata
 
     ranks = [rankdata(values.ravel()) for values in (one, other)]
-    if any(np.ptp(rank) == 0 for rank in ranks):
+    if one.size < 3 or any(np.ptp(rank) == 0 for rank in ranks):
         return float("nan")
     return float(np.corrcoef(*ranks)[0, 1])
