@@ -205,7 +205,7 @@ def test_log_odds_among_texts(exact_rn, picture):
     found = lens.attribute(exact_rn, picture, texts, "saliency", target="a cat")
     expected = gradient(odds, x)[0].abs().amax(0)
     np.testing.assert_allclose(found.heat, expected, rtol=1e-4, atol=1e-8)
-    assert found.score == pytest.approx(float(odds(x)), abs=1e-9)
+    assert found.score == pytest.approx(odds(x).item(), abs=1e-9)
     shares = [
         lens.attribute(exact_rn, picture, texts, "saliency", target=i, output="probability").score
         for i in range(3)
