@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lens import capture, data, edit, errors, featurevis, neurons, zoo
+    from lens import attribution, capture, data, edit, errors, featurevis, neurons, zoo
+    from lens.attribution.explain import attribute
     from lens.capture.attention import attention
     from lens.capture.tracing import trace
     from lens.featurevis import visualize
@@ -26,11 +27,22 @@ _VERBS = {
     "wrap": "lens.model",
     "attention": "lens.capture.attention",
     "trace": "lens.capture.tracing",
+    "attribute": "lens.attribution.explain",
     "visualize": "lens.featurevis",
     "multimodal": "lens.neurons.multimodal",
     "neuron": "lens.widgets.neuron",
 }
-_ROOMS = ("capture", "data", "edit", "errors", "featurevis", "neurons", "widgets", "zoo")
+_ROOMS = (
+    "attribution",
+    "capture",
+    "data",
+    "edit",
+    "errors",
+    "featurevis",
+    "neurons",
+    "widgets",
+    "zoo",
+)
 
 __all__ = [  # noqa: RUF022 - in the order in which they are used
     "load",
@@ -38,9 +50,11 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "capture",
     "attention",
     "trace",
+    "attribute",
     "visualize",
     "multimodal",
     "neuron",
+    "attribution",
     "data",
     "edit",
     "errors",

@@ -34,8 +34,8 @@ _MHA = inspect.signature(F.multi_head_attention_forward)
 class Attended:
     """One attention call: ``softmax(q k^T * scale + mask) v``, head by head.
 
-    The pattern and the heads are worked out when they are first asked for, in float32 whatever the
-    call was computed in; gradients flow through them where they are on.
+    The pattern and the heads are worked out when they are first asked for, in float32 at least
+    whatever the call was computed in; gradients flow through them where they are on.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Attended:
         """
         q, k, scale = self.q, self.k, self._scale
         with torch.autocast(q.device.type, enabled=False):
-            scores = q.float() @ k.float().mT * (q.shape[-1] ** -0.5 if scale is None else scale)
+            scores = _wide(q) @ _wide(k).mT * (q.shape[-1] ** -0.5 if scale is None else scale)
             if self._hidden is None:
                 return scores.softmax(-1)
             scores = scores + _additive(self._hidden, q)
@@ -92,7 +92,7 @@ class Attended:
     def heads(self) -> Float[Tensor, "batch heads queries value"]:
         """What each head gives, before the heads are mixed."""
         with torch.autocast(self.q.device.type, enabled=False):
-            return self.pattern.float() @ self.v.float()
+            return _wide(self.pattern) @ _wide(self.v)
 
     def changed(self, part: Part, value: Tensor) -> Attended:
         """The same call with one part changed, and what follows from that part worked out anew."""
@@ -263,6 +263,11 @@ def _with_heads(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor
     for axis in missing:
         q, k, v = (x.unsqueeze(axis) for x in (q, k, v))
     return q, k, v
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """At least float32."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def _additive(mask: Tensor, like: Tensor) -> Tensor:
