@@ -1,11 +1,12 @@
 """What looking costs: time over a plain forward pass, as ratios from one run.
 
     python benchmarks/overhead.py            lens alone
-    python benchmarks/overhead.py --peers    beside nnsight and ViT-Prisma, where they are installed
+    python benchmarks/overhead.py --peers    beside nnsight and ViT-Prisma, which must be installed
 
 Each round runs every contender once, in turn, so that whatever else the machine does falls on all
 alike; a ratio is that of the medians over the rounds. The models have their full architecture and
-random weights, which costs the same as any others.
+random weights, which costs the same as any others. TransformerLens opens no image tower, and
+nnsight sees no attention inside of torch's own kernels.
 """
 
 from __future__ import annotations
@@ -75,6 +76,24 @@ def nnsight(model: Model, batch: torch.Tensor, sites: str) -> Run:
     return run
 
 
+def prisma() -> tuple[Callable[[torch.Tensor], Run], Callable[[torch.Tensor, str], Run]]:
+    """ViT-Prisma builds its own transformer of the same size, and is measured against itself."""
+    from vit_prisma.configs.HookedViTConfig import HookedViTConfig
+    from vit_prisma.models.base_vit import HookedViT
+
+    tower = HookedViT(
+        HookedViTConfig(
+            n_layers=12, d_model=768, d_head=64, d_mlp=3072, n_heads=12, image_size=224,
+            patch_size=32, n_classes=512, activation_name="gelu", layer_norm_pre=True,
+        )
+    ).eval()  # fmt: skip
+
+    def looking(batch: torch.Tensor, hook: str) -> Run:
+        return lambda: tower.run_with_cache(batch, names_filter=lambda name: name.endswith(hook))
+
+    return lambda batch: lambda: tower(batch), looking
+
+
 def medians(contenders: dict[str, Run], rounds: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
@@ -111,12 +130,17 @@ def main() -> None:
             }
             if options.peers:
                 contenders["block outputs", "nnsight"] = nnsight(model, batch, chosen)
+            if options.peers and name == "ViT-B-32":
+                bare, looked = prisma()
+                contenders["", "ViT-Prisma"] = bare(batch)
+                contenders["block outputs", "ViT-Prisma"] = looked(batch, "hook_resid_post")
+                contenders["attention patterns", "ViT-Prisma"] = looked(batch, "hook_pattern")
             with torch.no_grad():
                 taken = medians(contenders, max(5, options.rounds * 4 // size))
             base = taken["", "plain"]
             for what, who in contenders:
                 if what:
-                    ratio = taken[what, who] / base
+                    ratio = taken[what, who] / taken.get(("", who), base)
                     print(f"| {name} | {size} | {1e3 * base:.0f} | {what} | {who} | {ratio:.3f} |")
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lens.capture.activations import Activations
-from lens.capture.hooks import Taps, record
+from lens.capture.forwarding import Forward, check_numbers
+from lens.capture.hooks import record
 from lens.capture.inputs import image_batches, text_batches
 from lens.capture.memory import check_fits
 from lens.errors import BadInput, LensError
@@ -105,32 +106,21 @@ def capture(
     bar = tqdm(total=batches.total, desc="capture", unit="input", disable=not progress)
     try:
         with bar, _on(model, device), torch.no_grad(), record(chosen) as taps:
+            forward = Forward(taps)
             for batch, names in batches:
-                _forward(taps, chosen[0], batch)
-                read_at = model.pooled_token(batch) if tower == "text" else None
-                for site in chosen:
-                    columns[site.name].add(_reduced(site, taps[site.name], reduce, read_at))
-                if read_at is not None:
-                    positions.add(read_at)
+                for part in forward(batch):
+                    read_at = model.pooled_token(part) if tower == "text" else None
+                    for site in chosen:
+                        check_numbers(site, taps[site.name])
+                        columns[site.name].add(_reduced(site, taps[site.name], reduce, read_at))
+                    if read_at is not None:
+                        positions.add(read_at)
                 labels.extend(names)
                 bar.update(len(labels) + len(batches.skipped) - bar.n)
     except LensError as error:
         error.done = so_far() if labels else None
         raise
     return so_far()
-
-
-def _forward(taps: Taps, site: Site, batch: Tensor) -> None:
-    try:
-        taps.forward(batch)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        takes = site.model.input_shape(site.tower)
-        if isinstance(error, LensError) or tuple(batch.shape[1:]) == takes:
-            raise
-        raise BadInput(
-            f"{site.model.name} does not run on inputs of the shape {tuple(batch.shape[1:])}; "
-            f"it takes {takes}."
-        ) from error
 
 
 def _reduced(site: Site, tensor: Tensor, reduce: Reduce, read_at: Tensor | None) -> Tensor:

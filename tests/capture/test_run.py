@@ -107,7 +107,7 @@ def test_a_run_that_cannot_fit_is_refused_with_the_number(tiny_rn, pictures, mon
 
     calls = []
     monkeypatch.setattr(memory, "available_memory", lambda: 10_000)
-    monkeypatch.setattr(lens.capture.run, "_forward", lambda *args: calls.append(args))
+    monkeypatch.setattr(lens.capture.run, "Forward", lambda *args: calls.append(args))
     with pytest.raises(TooLarge, match=r"5 inputs at 1 sites would take 0\.2 MB .* 0\.0 MB.*mean"):
         capture(tiny_rn, pictures, "image.layer1")
     assert not calls
