@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lens.errors import BadInput, UnknownSite, suggestion
 from lens.families.family import Place, Tower
-from lens.families.trace import BATCH, Ran, layout_of, trace
+from lens.families.trace import BATCH, Ran, layout_of, shapes, trace
 from lens.sites import Site, SiteTable
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Lookup:
         self._model = model
         self._towers = list(towers)
         self._traces: dict[str, dict[str, Ran]] = {}
+        self._failed: dict[str, BadInput] = {}
 
     @cached_property
     def table(self) -> SiteTable:
@@ -39,6 +40,7 @@ class Lookup:
         found = [
             site
             for tower in self._towers
+            if self._tried(tower)
             for place in tower.places
             if (site := self._named(tower, place.name)) is not None
         ]
@@ -71,13 +73,14 @@ class Lookup:
             if (site := self._named(tower, name)) is not None:
                 return site
         for tower in self._towers:
-            if name and name in self._trace(tower):
+            if name and name in self._tried(tower):
                 return self._site(tower, Place(name, name, "module"))
         return None
 
     def own_paths(self) -> list[str]:
         """Return the dotted paths of the modules that run, in the order of the forward pass."""
-        return [path for tower in self._towers for path in self._trace(tower) if path]
+        found = [path for tower in self._towers for path in self._tried(tower) if path]
+        return list(dict.fromkeys(found))  # a cross tower runs the modules of the others, too
 
     def _named(self, tower: Tower, name: str) -> Site | None:
         wanted = dict(tower.aliases).get(name, name)
@@ -104,19 +107,32 @@ class Lookup:
             n_units,
             inner,
             ran.calls,
+            tower.in_picture,
         )
 
+    def _tried(self, tower: Tower) -> dict[str, Ran]:
+        """Its trace; none of a cross tower that does not run, since the others can be looked at."""
+        try:
+            return self._trace(tower)
+        except BadInput:
+            if tower.name != "cross" or len(self._towers) == 1:
+                raise
+            return {}
+
     def _trace(self, tower: Tower) -> dict[str, Ran]:
+        if tower.name in self._failed:
+            raise self._failed[tower.name]
         if tower.name not in self._traces:
             model = self._model
             example = model.placed(tower.example(BATCH))
             try:
                 self._traces[tower.name] = trace(model.module, tower.run, example)
-            except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            except (RuntimeError, TypeError, ValueError, AssertionError, LookupError) as error:
                 lines = str(error).strip().splitlines()
-                raise BadInput(
-                    f"{model.name} does not run on a trial batch of shape {tuple(example.shape)} "
+                self._failed[tower.name] = BadInput(
+                    f"{model.name} does not run on a trial batch of shape {shapes(example)} "
                     f"({lines[0] if lines else type(error).__name__}); "
                     f"lens.wrap(..., example=batch) says what it takes."
-                ) from error
+                )
+                raise self._failed[tower.name] from error
         return self._traces[tower.name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lens.errors import BadImage, BadInput, UnknownModel, suggestion
-from lens.families import Family, Tower, describe, open_clip
-from lens.families.trace import evaluating, first_tensor
+from lens.families import Family, Tower, describe, open_clip, processors
+from lens.families.trace import evaluating, first_tensor, shapes
 from lens.lookup import Lookup
 from lens.pictures import open_picture, resized
-from lens.sites import Site, SiteTable, TowerName
+from lens.sites import Batch, Site, SiteTable, TowerName
 from lens.weights import check_weights, fingerprint
 
 __all__ = ["Model", "load", "wrap"]
@@ -76,9 +76,9 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        first = next(self.module.parameters(), None)
-        return torch.device("cpu") if first is None else first.device
+        """Where the weights are: those that are at hand, where some are kept elsewhere."""
+        places = (p.device for p in self.module.parameters() if p.device.type != "meta")
+        return next(places, torch.device("cpu"))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -88,15 +88,19 @@ class Model:
 
     @property
     def towers(self) -> list[TowerName]:
-        """The towers it has: "image", "text"."""
+        """The towers it has: "image", "text", "cross"."""
         return list(self._towers)
 
-    def input_shape(self, tower: TowerName) -> tuple[int, ...]:
-        """Return the shape of one input of a tower, the batch axis left out."""
-        return tuple(self._tower(tower).example(1).shape[1:])
+    def input_shape(self, tower: TowerName) -> Any:
+        """Return the shape of one input of a tower, or of each of its inputs by name."""
+        return shapes(self._tower(tower).example(1), from_axis=1)
 
-    def example(self, tower: TowerName, count: int) -> Tensor:
-        """Inputs that a tower takes, all zeros, to try it on."""
+    def reads(self, tower: TowerName) -> dict[str, str]:
+        """Tell what a "cross" tower's inputs are called, and which are pictures and texts."""
+        return dict(self._tower(tower).reads)
+
+    def example(self, tower: TowerName, count: int) -> Any:
+        """Inputs that a tower takes, to try it on."""
         return self.placed(self._tower(tower).example(count))
 
     def preprocess(self, image: Image.Image) -> Float[Tensor, "channels height width"]:
@@ -116,15 +120,16 @@ class Model:
         mean, std = (value.to(pixels)[:, None, None] for value in (self.mean, self.std))
         return (pixels - mean) / std
 
-    def run(self, tower: TowerName, batch: Tensor) -> Tensor:
+    def run(self, tower: TowerName, batch: Batch) -> Tensor:
         """Run one tower on a batch, in eval mode; its output is not normalised.
 
         Parameters
         ----------
-        tower : {"image", "text"}
+        tower : {"image", "text", "cross"}
             Which one.
-        batch : Tensor
-            Normalised pictures (batch, 3, height, width), or token numbers (batch, tokens).
+        batch : Tensor or mapping of str to Tensor
+            Normalised pictures (batch, 3, height, width), or token numbers (batch, tokens); for a
+            "cross" tower a tensor for each name, as `model.input_shape("cross")` lists them.
 
         Returns
         -------
@@ -145,8 +150,10 @@ class Model:
             raise BadInput(f"{self.name} has no {name} tower; it has: {', '.join(self._towers)}.")
         return self._towers[name]
 
-    def placed(self, batch: Tensor) -> Tensor:
+    def placed(self, batch: Any) -> Any:
         """Move a batch to the weights, and give pictures their type."""
+        if isinstance(batch, Mapping):
+            return {name: self.placed(tensor) for name, tensor in batch.items()}
         dtype = self.dtype if batch.is_floating_point() else batch.dtype
         return batch.to(device=self.device, dtype=dtype)
 
@@ -163,7 +170,8 @@ class Model:
         for text in texts:
             if not isinstance(text, str):
                 raise BadInput(f"A text must be a str, not {type(text).__name__}.")
-        return self.tokenizer(list(texts))
+        found = self.tokenizer(list(texts))
+        return processors.token_numbers(found, self._family)
 
     def pooled_token(self, tokens: Int[Tensor, "batch tokens"]) -> Int[Tensor, " batch"]:
         """Tell which token's vector stands for each text: the end-of-text token, mostly.
@@ -204,6 +212,8 @@ class Model:
                     output = self.run("text", self.tokens(part))
                 else:
                     output = self.run("image", torch.stack([self.picture(item) for item in part]))
+            if output.ndim != 2:
+                raise BadInput(f"{self.name} gives no single vector for each input.")
             rows.append(nn.functional.normalize(output.float(), dim=-1).cpu().numpy())
         return np.concatenate(rows)
 
@@ -250,9 +260,10 @@ class Model:
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.module.parameters())
         height, width = self.image_size
+        pictures = f"pictures of {height} x {width}, " if height else ""
         return (
             f"Model {self.name}: {type(self.module).__name__}, {count / 1e6:.1f}M parameters, "
-            f"pictures of {height} x {width}, towers: {', '.join(self._towers)}, on {self.device}"
+            f"{pictures}towers: {', '.join(self._towers)}, on {self.device}"
         )
 
 
@@ -338,30 +349,32 @@ def _known(name: str, tag: str | None, embedded: Sequence[str]) -> str | None:
 
 def wrap(
     module: nn.Module,
-    preprocess: Preprocess | None = None,
-    tokenizer: Tokenizer | None = None,
+    preprocess: Preprocess | Any = None,
+    tokenizer: Tokenizer | Any = None,
     *,
     name: str | None = None,
     device: str | torch.device | None = None,
-    example: Tensor | None = None,
+    example: Batch | None = None,
 ) -> Model:
     """Open any torch module.
 
     Parameters
     ----------
     module : nn.Module
-        An open_clip, timm or torchvision model, or one's own. It stays in the mode it is in;
-        looking at it happens in eval mode.
+        An open_clip, timm, torchvision, transformers or diffusers model, or one's own. It stays in
+        the mode it is in; looking at it happens in eval mode.
     preprocess : callable, optional
-        From a PIL image to a normalised tensor (3, height, width).
+        From a PIL image to a normalised tensor (3, height, width); or a processor of transformers.
     tokenizer : callable, optional
-        From a list of strings to token numbers (batch, tokens).
+        From a list of strings to token numbers (batch, tokens); or a tokenizer of transformers,
+        which pads to `model.input_shape("text")`.
     name : str, optional
         What it is called; its class by default.
     device : str or torch.device, optional
         Where to move it; by default it stays where it is.
-    example : Tensor, optional
-        A batch that it takes, where its first layer does not tell.
+    example : Tensor or mapping of str to Tensor, optional
+        A batch that it takes, where its first layer does not tell. A mapping is taken for keyword
+        arguments, and makes a "cross" tower.
 
     Raises
     ------
@@ -376,5 +389,7 @@ def wrap(
     module = getattr(module, "_orig_mod", module)
     if device is not None:
         module = module.to(device)
-    family = describe(module, example)
+    family, preprocess, tokenizer = processors.fitted(
+        describe(module, example), preprocess, tokenizer
+    )
     return Model(module, family, name=name, preprocess=preprocess, tokenizer=tokenizer)

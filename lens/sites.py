@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lens.model import Model
 
 __all__ = [
+    "Batch",
     "Layout",
     "Site",
     "SiteTable",
@@ -34,7 +35,11 @@ __all__ = [
 #: and keys of attention.
 Layout = Literal["BCHW", "BHWC", "BTD", "TBD", "BD", "BHQK"]
 At = Literal["output", "input"]
-TowerName = Literal["image", "text"]
+#: "cross" takes several inputs at once: a decoder that reads a picture and a text, a diffusion
+#: transformer that reads latents, a text's states and a time.
+TowerName = Literal["image", "text", "cross"]
+#: What a tower runs on: pictures or token numbers; for a "cross" tower a tensor for each name.
+Batch = Tensor | Mapping[str, Tensor]
 
 UNIT_AXIS: dict[str, int] = {"BCHW": 1, "BHWC": 3, "BTD": 2, "TBD": 2, "BD": 1, "BHQK": 1}
 
@@ -53,7 +58,7 @@ class Site:
         The module's own dotted path, ``"visual.layer4"``.
     at : {"output", "input"}
         Which side of the module is looked at.
-    tower : {"image", "text"}
+    tower : {"image", "text", "cross"}
         Which tower has to run.
     kind : str
         What sort of place it is: stage, block, neurons, pre-activation, embedding, module.
@@ -65,6 +70,8 @@ class Site:
         Its tensor's shape without the batch axis.
     calls : int
         How often the module runs in one forward pass; what is looked at is the last time.
+    in_picture : bool
+        Whether tokens have places in the picture; a video's and a Perceiver's latents do not.
     """
 
     model: Model
@@ -77,6 +84,7 @@ class Site:
     n_units: int
     shape: tuple[int, ...]
     calls: int = field(default=1, compare=False)
+    in_picture: bool = field(default=True, compare=False)
 
     @property
     def module(self) -> nn.Module:
@@ -96,9 +104,11 @@ class Site:
     @property
     def n_prefix(self) -> int:
         """How many tokens (class, registers) stand before those that have a place."""
-        if self.layout not in ("BTD", "TBD") or self.tower == "text":
+        if self.layout not in ("BTD", "TBD") or self.tower != "image":
             return 0
         tokens, prefix = self.shape[0], self.model.prefix_tokens
+        if not self.in_picture:
+            return prefix
         for count in (prefix, 0):
             if rectangle(tokens - count, self.model.image_size) is not None:
                 return count
@@ -111,7 +121,7 @@ class Site:
             return self.shape[1], self.shape[2]
         if self.layout == "BHWC":
             return self.shape[0], self.shape[1]
-        if self.layout in ("BTD", "TBD") and self.tower == "image":
+        if self.layout in ("BTD", "TBD") and self.tower == "image" and self.in_picture:
             return rectangle(self.shape[0] - self.n_prefix, self.model.image_size)
         return None
 

@@ -14,9 +14,10 @@ from tqdm.auto import tqdm
 
 from lens.capture.activations import Activations
 from lens.capture.hooks import Taps, record
-from lens.capture.inputs import image_batches, text_batches
+from lens.capture.inputs import image_batches, named_batches, text_batches
 from lens.capture.memory import check_fits
 from lens.errors import BadInput, LensError
+from lens.families.trace import shapes
 from lens.model import Model
 from lens.sites import Site, unit_values
 
@@ -24,6 +25,7 @@ __all__ = ["capture"]
 
 Reduce = Literal["mean", "max", "cls", "eot"] | Callable[[Site, Tensor], Tensor] | None
 POOLS = ("mean", "max", "cls", "eot")
+READERS = {"image": image_batches, "text": text_batches, "cross": named_batches}
 
 
 def capture(
@@ -49,7 +51,8 @@ def capture(
     inputs : pictures or texts
         For image sites: PIL images, paths, a folder, arrays (uint8, or floats in [0, 1]; channels
         last), tensors (channels first; float tensors are taken to be preprocessed), a data set,
-        or a list of these. For text sites: strings.
+        or a list of these. For text sites: strings. For cross sites: pairs, such as
+        ``[(image, text), ...]``, or a dict of tensors (see `named_batches`).
     sites : str, Site, several of these, or a predicate
         Names and globs, as `model.sites(...)` takes them; of one tower.
     reduce : {"mean", "max", "cls", "eot"} or callable, optional
@@ -89,9 +92,7 @@ def capture(
     chosen = _one_tower(model.sites(sites))
     tower = chosen[0].tower
     _check_reduce(reduce, tower)
-    batches = (image_batches if tower == "image" else text_batches)(
-        inputs, model, batch_size, strict
-    )
+    batches = READERS[tower](inputs, model, batch_size, strict)
     _check_size(chosen, batches.total, reduce)
     columns = {site.name: _Column(batches.total) for site in chosen}
     labels: list[str] = []
@@ -120,16 +121,15 @@ def capture(
     return so_far()
 
 
-def _forward(taps: Taps, site: Site, batch: Tensor) -> None:
+def _forward(taps: Taps, site: Site, batch: Any) -> None:
     try:
         taps.forward(batch)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        takes = site.model.input_shape(site.tower)
-        if isinstance(error, LensError) or tuple(batch.shape[1:]) == takes:
+    except (RuntimeError, AssertionError, ValueError, TypeError, KeyError) as error:
+        takes, given = site.model.input_shape(site.tower), shapes(batch, from_axis=1)
+        if isinstance(error, LensError) or given == takes:
             raise
         raise BadInput(
-            f"{site.model.name} does not run on inputs of the shape {tuple(batch.shape[1:])}; "
-            f"it takes {takes}."
+            f"{site.model.name} does not run on inputs of the shape {given}; it takes {takes}."
         ) from error
 
 
@@ -156,7 +156,7 @@ def _one_tower(sites: Sequence[Site]) -> list[Site]:
         raise BadInput("There is no site to look at: the list is empty.")
     if len({site.tower for site in sites}) > 1:
         raise BadInput(
-            "Image and text sites cannot be captured together: pictures go to the one, texts to "
+            "Sites of several towers cannot be captured together: pictures go to the one, texts to "
             "the other."
         )
     return list(sites)
