@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
 import lens
 from lens.capture.hooks import forward_to
+from lens.errors import BadInput
 from lens.families import open_clip as family
 from lens.sites import unit_values
 
@@ -93,3 +95,44 @@ def test_full_architectures(name):
     # Nothing that was named is missing from the table: every place was met in the trial.
     named = [place.name for tower in model._family.towers for place in tower.places]
     assert model.sites.names == named
+
+
+def test_the_decoder_of_coca_reads_pictures_and_texts(tiny_coca):
+    names = [s.name for s in tiny_coca.sites if s.tower == "cross"]
+    assert names == [
+        "cross.blocks.0.self.mlp.neurons",
+        "cross.blocks.0.self",
+        "cross.blocks.0.mlp.neurons",
+        "cross.blocks.0",
+        "cross.output",
+    ]
+    pictures = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    texts = ["a dog", "two cats", "a cat on a mat"]
+    pairs = list(zip(pictures, texts, strict=True))
+    acts = lens.capture(tiny_coca, pairs, names, batch_size=2, progress=False)
+    seen = []
+    block = tiny_coca.module.text_decoder.cross_attn[0]
+    handle = block.register_forward_hook(lambda m, a, output: seen.append(output))
+    with torch.no_grad():
+        logits = tiny_coca.module(pictures, tiny_coca.tokens(texts))["logits"]
+    handle.remove()
+    np.testing.assert_allclose(acts["cross.blocks.0"], seen[0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(acts["cross.output"], logits.numpy(), atol=1e-5)
+    # The picture is read, and so is the text.
+    turned = [(picture, texts[0]) for picture in pictures]
+    other = lens.capture(tiny_coca, turned, "cross.blocks.0", progress=False)["cross.blocks.0"]
+    np.testing.assert_allclose(other[0], acts["cross.blocks.0"][0], atol=1e-5)
+    assert abs(other[1] - other[0]).max() > 1e-3
+    with pytest.raises(BadInput, match=r"pair \(image, text\)"):
+        lens.capture(tiny_coca, pictures, "cross.blocks.0", progress=False)
+    with pytest.raises(BadInput, match="Sites of several towers"):
+        lens.capture(tiny_coca, pairs, ["cross.blocks.0", "image.blocks.0"], progress=False)
+
+
+def test_a_decoder_that_does_not_run_hides_no_other_tower(small_names):
+    """Widths that do not fit: only what runs can be looked at."""
+    model = lens.load("small-coca", pretrained=None, device="cpu")
+    assert {s.tower for s in model.sites} == {"image", "text"}
+    assert not model.has_site("image.nothing")
+    with pytest.raises(BadInput, match="does not run on a trial batch"):
+        model.site("cross.blocks.0")
