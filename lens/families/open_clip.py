@@ -128,7 +128,9 @@ def context_length(module: Any) -> int:
     for holder in (text, module):
         length = getattr(holder, "context_length", None)
         if isinstance(length, int):
-            return length
+            # A language model of transformers counts places that its padding takes, and open_clip's
+            # tokenizers give it no more than they give to others.
+            return min(length, 77) if hasattr(text, "config") else length
     return 77
 
 

@@ -136,3 +136,21 @@ def test_a_decoder_that_does_not_run_hides_no_other_tower(small_names):
     assert not model.has_site("image.nothing")
     with pytest.raises(BadInput, match="does not run on a trial batch"):
         model.site("cross.blocks.0")
+
+
+def test_a_text_tower_of_transformers_takes_what_the_tokenizer_gives(fresh_clip):
+    """RoBERTa counts two places more than it has; open_clip gives it 77 tokens, as any other."""
+    import transformers
+    from open_clip.hf_model import HFTextEncoder
+
+    config = transformers.RobertaConfig(
+        hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2,
+        vocab_size=90, max_position_embeddings=514,
+    )  # fmt: skip
+    module = fresh_clip("vit")
+    module.text = HFTextEncoder(
+        "roberta-base", 24, pooler_type="mean_pooler", proj_type="linear", config=config
+    ).eval()
+    model = lens.wrap(module)
+    assert model.site("text.blocks.1").shape == (77, 32)
+    assert model.site("text.blocks.1.mlp.neurons").n_units == 40
