@@ -138,16 +138,19 @@ def test_a_decoder_that_does_not_run_hides_no_other_tower(small_names):
         model.site("cross.blocks.0")
 
 
-def test_a_text_tower_of_transformers_takes_what_the_tokenizer_gives(fresh_clip):
+def test_a_text_tower_of_transformers_takes_what_the_tokenizer_gives(build):
     """RoBERTa counts two places more than it has; open_clip gives it 77 tokens, as any other."""
     import transformers
     from open_clip.hf_model import HFTextEncoder
+    from open_clip.model import CustomTextCLIP
 
     config = transformers.RobertaConfig(
         hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2,
         vocab_size=90, max_position_embeddings=514,
     )  # fmt: skip
-    module = fresh_clip("vit")
+    vision = {"layers": 1, "width": 32, "head_width": 16, "image_size": 32, "patch_size": 8}
+    text = {"context_length": 16, "vocab_size": 90, "width": 32, "heads": 2, "layers": 1}
+    module = build(CustomTextCLIP, 24, vision, text)
     module.text = HFTextEncoder(
         "roberta-base", 24, pooler_type="mean_pooler", proj_type="linear", config=config
     ).eval()
