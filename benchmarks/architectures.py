@@ -207,7 +207,7 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "CLIP": ("CLIPModel", "CLIPConfig", {}),
     "SigLIP": ("SiglipModel", "SiglipConfig", {}),
     "SigLIP2": ("Siglip2Model", "Siglip2Config", {}),
-    "ALIGN": ("AlignModel", "AlignConfig", {}),
+    "ALIGN": ("AlignModel", "AlignConfig", {"vision_config": {"image_size": 289}}),  # as published
     "ChineseCLIP": ("ChineseCLIPModel", "ChineseCLIPConfig", {}),
     "AltCLIP": ("AltCLIPModel", "AltCLIPConfig", {"text_config": {"num_hidden_layers": DEPTH}}),
     "Perceiver": ("PerceiverForImageClassificationConvProcessing", "PerceiverConfig",
