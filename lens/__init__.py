@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from lens.capture.attention import attention
     from lens.capture.tracing import trace
     from lens.featurevis import visualize
-    from lens.model import load, wrap
     from lens.neurons.multimodal import multimodal
+    from lens.opening import load, wrap
     from lens.widgets.neuron import neuron
 
 __version__ = "0.1.0"
@@ -23,8 +23,8 @@ __version__ = "0.1.0"
 # Verb -> the module that it comes from. `capture` is a room and a verb at once: the room can be
 # called (see lens/capture/__init__.py).
 _VERBS = {
-    "load": "lens.model",
-    "wrap": "lens.model",
+    "load": "lens.opening",
+    "wrap": "lens.opening",
     "attention": "lens.capture.attention",
     "trace": "lens.capture.tracing",
     "attribute": "lens.attribution.explain",

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lens.capture.forwarding import split
 from lens.capture.hooks import attach, forward_to
 from lens.capture.inputs import as_batch
 from lens.errors import BadInput, UnknownSite, suggestion
@@ -320,7 +321,7 @@ def _edited(
 def _seen(site: Site, inputs: Any) -> Float[Tensor, "n positions units"]:
     """What a site computes on some inputs, unedited by what is made of it."""
     batch = as_batch(site.model, site.tower, inputs)
-    parts = [forward_to(site, part)[site.name] for part in batch.split(64)]
+    parts = [forward_to(site, part)[site.name] for part in split(batch, 64)]
     return torch.cat([by_position(site, part) for part in parts])
 
 

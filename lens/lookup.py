@@ -10,7 +10,7 @@ from lens.errors import BadInput, UnknownSite, suggestion
 from lens.families.attending import PARTS, Part
 from lens.families.attention_names import attention_layers, with_attention
 from lens.families.family import Place, Tower
-from lens.families.trace import BATCH, Ran, layout_of, trace
+from lens.families.trace import BATCH, Ran, layout_of, shapes, trace
 from lens.site_table import SiteTable
 from lens.sites import Layout, Site, TowerName
 
@@ -36,6 +36,7 @@ class Lookup:
         self._towers = list(towers)
         self._traces: dict[str, dict[str, Ran]] = {}
         self._places: dict[str, dict[str, Place]] = {}
+        self._failed: dict[str, BadInput] = {}
 
     @cached_property
     def table(self) -> SiteTable:
@@ -43,6 +44,7 @@ class Lookup:
         found = [
             site
             for tower in self._towers
+            if self._tried(tower)
             for place in self._named(tower).values()
             if (site := self._site(tower, place)) is not None
         ]
@@ -89,19 +91,20 @@ class Lookup:
                 if place is not None and (site := self._site(tower, place)) is not None:
                     return site
         for tower in self._towers:
-            if name and name in self._trace(tower):
+            if name and name in self._tried(tower):
                 return self._site(tower, Place(name, name, "module"))
         return None
 
     def own_paths(self, tower: TowerName | None = None) -> list[str]:
         """Return the dotted paths of the modules that run, in the order of the forward pass."""
         towers = [own for own in self._towers if tower in (None, own.name)]
-        return [path for own in towers for path in self._trace(own) if path]
+        found = [path for own in towers for path in self._tried(own) if path]
+        return list(dict.fromkeys(found))  # a cross tower runs the modules of the others, too
 
     def _named(self, tower: Tower) -> dict[str, Place]:
         """The places that have friendly names, those of attention among them."""
         if tower.name not in self._places:
-            layers = attention_layers(tower, self._trace(tower))
+            layers = attention_layers(tower, self._tried(tower))
             ordered = with_attention(tower.places, layers)
             self._places[tower.name] = {place.name: place for place in ordered}
         return self._places[tower.name]
@@ -130,21 +133,34 @@ class Lookup:
             n_units,
             inner,
             calls,
+            tower.in_picture,
         )
 
+    def _tried(self, tower: Tower) -> dict[str, Ran]:
+        """Its trace; none of a cross tower that does not run, since the others can be looked at."""
+        try:
+            return self._trace(tower)
+        except BadInput:
+            if tower.name != "cross" or len(self._towers) == 1:
+                raise
+            return {}
+
     def _trace(self, tower: Tower) -> dict[str, Ran]:
+        if tower.name in self._failed:
+            raise self._failed[tower.name]
         if tower.name not in self._traces:
             model = self._model
             example = model.placed(tower.example(BATCH))
             try:
                 self._traces[tower.name] = trace(model.module, tower.run, example)
-            except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            except (RuntimeError, TypeError, ValueError, AssertionError, LookupError) as error:
                 lines = str(error).strip().splitlines()
-                raise BadInput(
-                    f"{model.name} does not run on a trial batch of shape {tuple(example.shape)} "
+                self._failed[tower.name] = BadInput(
+                    f"{model.name} does not run on a trial batch of shape {shapes(example)} "
                     f"({lines[0] if lines else type(error).__name__}); "
                     f"lens.wrap(..., example=batch) says what it takes."
-                ) from error
+                )
+                raise self._failed[tower.name] from error
         return self._traces[tower.name]
 
 

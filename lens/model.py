@@ -1,9 +1,8 @@
-"""A model that is open for looking at: `load` one by name, or `wrap` a torch module."""
+"""A model that is open for looking at."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,16 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
-from lens.errors import BadImage, BadInput, UnknownModel, suggestion
-from lens.families import Family, Tower, describe, open_clip
-from lens.families.trace import evaluating, first_tensor
+from lens.errors import BadImage, BadInput
+from lens.families import Family, Tower, processors
+from lens.families.trace import evaluating, first_tensor, shapes
 from lens.lookup import Lookup
 from lens.pictures import open_picture, resized
 from lens.site_table import SiteTable
-from lens.sites import Site, TowerName
-from lens.weights import check_weights, fingerprint
+from lens.sites import Batch, Site, TowerName
+from lens.weights import fingerprint
 
-__all__ = ["Model", "load", "wrap"]
+__all__ = ["Model", "Preprocess", "Tokenizer"]
 
 Tokenizer = Callable[[list[str]], Tensor]
 Preprocess = Callable[[Image.Image], Tensor]
@@ -77,9 +76,9 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        first = next(self.module.parameters(), None)
-        return torch.device("cpu") if first is None else first.device
+        """Where the weights are: those that are at hand, where some are kept elsewhere."""
+        places = (p.device for p in self.module.parameters() if p.device.type != "meta")
+        return next(places, torch.device("cpu"))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -89,15 +88,19 @@ class Model:
 
     @property
     def towers(self) -> list[TowerName]:
-        """The towers it has: "image", "text"."""
+        """The towers it has: "image", "text", "cross"."""
         return list(self._towers)
 
-    def input_shape(self, tower: TowerName) -> tuple[int, ...]:
-        """Return the shape of one input of a tower, the batch axis left out."""
-        return tuple(self._tower(tower).example(1).shape[1:])
+    def input_shape(self, tower: TowerName) -> Any:
+        """Return the shape of one input of a tower, or of each of its inputs by name."""
+        return shapes(self._tower(tower).example(1), from_axis=1)
 
-    def example(self, tower: TowerName, count: int) -> Tensor:
-        """Inputs that a tower takes, all zeros, to try it on."""
+    def reads(self, tower: TowerName) -> dict[str, str]:
+        """Tell what a "cross" tower's inputs are called, and which are pictures and texts."""
+        return dict(self._tower(tower).reads)
+
+    def example(self, tower: TowerName, count: int) -> Any:
+        """Inputs that a tower takes, to try it on."""
         return self.placed(self._tower(tower).example(count))
 
     def preprocess(self, image: Image.Image) -> Float[Tensor, "channels height width"]:
@@ -117,15 +120,16 @@ class Model:
         mean, std = (value.to(pixels)[:, None, None] for value in (self.mean, self.std))
         return (pixels - mean) / std
 
-    def run(self, tower: TowerName, batch: Tensor) -> Tensor:
+    def run(self, tower: TowerName, batch: Batch) -> Tensor:
         """Run one tower on a batch, in eval mode; its output is not normalised.
 
         Parameters
         ----------
-        tower : {"image", "text"}
+        tower : {"image", "text", "cross"}
             Which one.
-        batch : Tensor
-            Normalised pictures (batch, 3, height, width), or token numbers (batch, tokens).
+        batch : Tensor or mapping of str to Tensor
+            Normalised pictures (batch, 3, height, width), or token numbers (batch, tokens); for a
+            "cross" tower a tensor for each name, as `model.input_shape("cross")` lists them.
 
         Returns
         -------
@@ -147,8 +151,10 @@ class Model:
             raise BadInput(f"{self.name} has no {name} tower; it has: {', '.join(self._towers)}.")
         return self._towers[name]
 
-    def placed(self, batch: Tensor) -> Tensor:
+    def placed(self, batch: Any) -> Any:
         """Move a batch to the weights, and give pictures their type."""
+        if isinstance(batch, Mapping):
+            return {name: self.placed(tensor) for name, tensor in batch.items()}
         dtype = self.dtype if batch.is_floating_point() else batch.dtype
         return batch.to(device=self.device, dtype=dtype)
 
@@ -165,7 +171,8 @@ class Model:
         for text in texts:
             if not isinstance(text, str):
                 raise BadInput(f"A text must be a str, not {type(text).__name__}.")
-        return self.tokenizer(list(texts))
+        found = self.tokenizer(list(texts))
+        return processors.token_numbers(found, self._family)
 
     def pooled_token(self, tokens: Int[Tensor, "batch tokens"]) -> Int[Tensor, " batch"]:
         """Tell which token's vector stands for each text: the end-of-text token, mostly.
@@ -206,6 +213,8 @@ class Model:
                     output = self.run("text", self.tokens(part))
                 else:
                     output = self.run("image", torch.stack([self.picture(item) for item in part]))
+            if output.ndim != 2:
+                raise BadInput(f"{self.name} gives no single vector for each input.")
             rows.append(nn.functional.normalize(output.float(), dim=-1).cpu().numpy())
         return np.concatenate(rows)
 
@@ -263,131 +272,8 @@ class Model:
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.module.parameters())
         height, width = self.image_size
+        pictures = f"pictures of {height} x {width}, " if height else ""
         return (
             f"Model {self.name}: {type(self.module).__name__}, {count / 1e6:.1f}M parameters, "
-            f"pictures of {height} x {width}, towers: {', '.join(self._towers)}, on {self.device}"
+            f"{pictures}towers: {', '.join(self._towers)}, on {self.device}"
         )
-
-
-def load(
-    name: str = "glyph-rn",
-    *,
-    pretrained: str | None = "default",
-    device: str | torch.device | None = None,
-    seed: int | None = None,
-) -> Model:
-    """Open a model by name.
-
-    Parameters
-    ----------
-    name : str
-        "glyph-rn" or "glyph-vit", which come with the package; any name of open_clip; or
-        "hf-hub:owner/name".
-    pretrained : str or None
-        A tag of open_clip or a file of weights; by default "openai" where there is such a tag,
-        else open_clip's first. None for random weights.
-    device : str or torch.device, optional
-        The GPU by default where there is one.
-    seed : int, optional
-        Of random weights, 0 by default; torch's own generators are left as they were.
-
-    Returns
-    -------
-    Model
-        In eval mode.
-
-    Raises
-    ------
-    UnknownModel
-        If there is no such name or tag, with the nearest ones.
-    NotDownloaded
-        If the weights could not be fetched.
-    BadWeights
-        If a weight is NaN or infinite.
-
-    Examples
-    --------
-    >>> model = lens.load()
-    >>> model = lens.load("RN50x4", pretrained=None, seed=0)
-    """
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    # The embedded models stand on this module, so they are looked up by name, late.
-    zoo = importlib.import_module("lens.zoo")
-    if name in zoo.names():
-        return _embedded(zoo, name, pretrained, where, seed)
-    tag = None if open_clip.is_elsewhere(name) else _known(name, pretrained, zoo.names())
-    module = open_clip.create(name, tag, random=pretrained is None, seed=seed or 0)
-    return wrap(module, tokenizer=open_clip.tokenizer(name), name=name, device=where)
-
-
-def _embedded(
-    zoo: Any, name: str, pretrained: str | None, device: str | torch.device, seed: int | None
-) -> Model:
-    if pretrained == "default":
-        return zoo.load(name, device=device)
-    if pretrained is not None:
-        raise UnknownModel(f"{name} has one set of weights; leave out pretrained={pretrained!r}.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed or 0)
-        model = zoo.build(name)
-    model.module.to(device)
-    return model
-
-
-def _known(name: str, tag: str | None, embedded: Sequence[str]) -> str | None:
-    """Check a name and a tag against what open_clip has, and fill in the default tag."""
-    if name not in (known := open_clip.names()):
-        names = [*embedded, *known]
-        raise UnknownModel(f"There is no model {name!r}.{suggestion(name, names)}")
-    tags = open_clip.tags(name)
-    if tag is None or tag in tags or (tag != "default" and Path(tag).is_file()):
-        return tag
-    if not tags:
-        raise UnknownModel(f"{name} has no pretrained weights; pretrained=None gives random ones.")
-    if tag == "default":
-        return tags[0]
-    raise UnknownModel(f"{name} has no pretrained weights {tag!r}; it has: {', '.join(tags)}.")
-
-
-def wrap(
-    module: nn.Module,
-    preprocess: Preprocess | None = None,
-    tokenizer: Tokenizer | None = None,
-    *,
-    name: str | None = None,
-    device: str | torch.device | None = None,
-    example: Tensor | None = None,
-) -> Model:
-    """Open any torch module.
-
-    Parameters
-    ----------
-    module : nn.Module
-        An open_clip, timm or torchvision model, or one's own. It stays in the mode it is in;
-        looking at it happens in eval mode.
-    preprocess : callable, optional
-        From a PIL image to a normalised tensor (3, height, width).
-    tokenizer : callable, optional
-        From a list of strings to token numbers (batch, tokens).
-    name : str, optional
-        What it is called; its class by default.
-    device : str or torch.device, optional
-        Where to move it; by default it stays where it is.
-    example : Tensor, optional
-        A batch that it takes, where its first layer does not tell.
-
-    Raises
-    ------
-    BadWeights
-        If a weight is NaN or infinite.
-    """
-    if not isinstance(module, nn.Module):
-        raise BadInput(f"lens.wrap takes a torch.nn.Module, not {type(module).__name__}.")
-    name = name or type(module).__name__
-    check_weights(module, name)
-    # Hooks never fire inside of what was compiled; the same weights, uncompiled, are looked at.
-    module = getattr(module, "_orig_mod", module)
-    if device is not None:
-        module = module.to(device)
-    family = describe(module, example)
-    return Model(module, family, name=name, preprocess=preprocess, tokenizer=tokenizer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lens.model import Model
 
 __all__ = [
+    "Batch",
     "Layout",
     "Site",
     "Unit",
@@ -29,7 +30,11 @@ __all__ = [
 #: and keys of attention, N heads of attention.
 Layout = Literal["BCHW", "BHWC", "BTD", "TBD", "BD", "BNQK", "BNTD"]
 At = Literal["output", "input", "q", "k", "v", "pattern", "heads"]
+#: "cross" takes several inputs at once: a decoder that reads a picture and a text, a diffusion
+#: transformer that reads latents, a text's states and a time.
 TowerName = Literal["image", "text", "cross"]
+#: What a tower runs on: pictures or token numbers; for a "cross" tower a tensor for each name.
+Batch = Tensor | Mapping[str, Tensor]
 
 #: Layouts whose units lie along one axis; the units of "BNTD" are a head's features, head by head.
 UNIT_AXIS: dict[str, int] = {"BCHW": 1, "BHWC": 3, "BTD": 2, "TBD": 2, "BD": 1, "BNQK": 1}
@@ -49,7 +54,7 @@ class Site:
         The module's own dotted path, ``"visual.layer4"``.
     at : {"output", "input", "q", "k", "v", "pattern", "heads"}
         Which side of the module is looked at, or which part of the attention that it computes.
-    tower : {"image", "text"}
+    tower : {"image", "text", "cross"}
         Which tower has to run.
     kind : str
         What sort of place it is: stage, block, neurons, pre-activation, attention, embedding,
@@ -63,6 +68,8 @@ class Site:
         Its tensor's shape without the batch axis.
     calls : int
         How often the module runs in one forward pass; what is looked at is the last time.
+    in_picture : bool
+        Whether tokens have places in the picture; a video's and a Perceiver's latents do not.
     """
 
     model: Model
@@ -75,6 +82,7 @@ class Site:
     n_units: int
     shape: tuple[int, ...]
     calls: int = field(default=1, compare=False)
+    in_picture: bool = field(default=True, compare=False)
 
     @property
     def module(self) -> nn.Module:
@@ -130,9 +138,12 @@ class Site:
     def n_prefix(self) -> int:
         """How many tokens (class, registers) stand before those that have a place."""
         tokens, prefix = self._tokens, self.model.prefix_tokens
-        if tokens is None or self.tower == "text":
+        if tokens is None or self.tower != "image":
             return 0
-        for count in (prefix, 0):
+        if not self.in_picture:
+            return prefix
+        # What pools by attention may put one more token before those that it looks at.
+        for count in (prefix, 0, 1) if self.kind == "attention" else (prefix, 0):
             if rectangle(tokens - count, self.model.image_size) is not None:
                 return count
         return 0
@@ -144,7 +155,7 @@ class Site:
             return self.shape[1], self.shape[2]
         if self.layout == "BHWC":
             return self.shape[0], self.shape[1]
-        if self._tokens is not None and self.tower == "image":
+        if self._tokens is not None and self.tower == "image" and self.in_picture:
             return rectangle(self._tokens - self.n_prefix, self.model.image_size)
         return None
 

@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
-from lens.errors import BadWeights
+from lens.errors import BadInput, BadWeights
 
 __all__ = ["check_weights", "fingerprint"]
 
@@ -21,7 +21,7 @@ def check_weights(module: nn.Module, name: str) -> None:
         Naming the first parameter or buffer that has one.
     """
     for path, value in module.state_dict().items():
-        if not isinstance(value, Tensor) or not value.is_floating_point():
+        if not isinstance(value, Tensor) or not value.is_floating_point() or value.is_meta:
             continue
         # A sum is many times faster than isfinite().all(), and NaN and infinity survive it.
         if torch.isfinite(value.sum(dtype=torch.float32)) or torch.isfinite(value).all():
@@ -39,6 +39,8 @@ def fingerprint(module: nn.Module) -> str:
     digest = hashlib.sha256()
     for path, value in sorted(module.state_dict().items()):
         if isinstance(value, Tensor):
+            if value.is_meta:
+                raise BadInput(f"{path!r} is not in memory, so the weights cannot be told apart.")
             digest.update(f"{path} {value.dtype} {tuple(value.shape)}".encode())
             raw = value.detach().cpu().contiguous().flatten().view(torch.uint8)
             digest.update(raw.numpy().data)

@@ -75,7 +75,8 @@ def tiny_coca():
     vision = {**VIT, "attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True}
     text = {**TEXT, "embed_cls": True, "output_tokens": True}
     decoder = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
-    return opened(built(CoCa, 24, decoder, text, vision), "tiny-coca")
+    # Its decoder reads the picture in the joint space, which therefore has the text's width.
+    return opened(built(CoCa, 32, decoder, text, vision), "tiny-coca")
 
 
 @pytest.fixture()

@@ -10,16 +10,16 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lens.capture.attention_maps import AttentionLayer, AttentionMaps
+from lens.capture.forwarding import length, split
 from lens.capture.inputs import as_batch
 from lens.capture.memory import check_fits
 from lens.errors import BadInput
 from lens.families.attending import PARTS, Attended
 from lens.families.listening import listen
 from lens.model import Model
-from lens.sites import TowerName, rectangle
+from lens.sites import Batch, TowerName
 
 __all__ = ["attention", "watched"]
 
@@ -38,7 +38,8 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
     image : picture or list of pictures, optional
         A PIL image, a path, an array, or a preprocessed float tensor.
     text : str or list of str, optional
-        For the text tower.
+        For the text tower. A decoder that reads both is run too, pair by pair, where there are as
+        many texts as pictures.
 
     Returns
     -------
@@ -62,7 +63,11 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
     if image is None and text is None:
         raise BadInput("There is nothing to look at: give an image, a text, or both.")
     layers: list[AttentionLayer] = []
-    given: dict[TowerName, Any] = {"image": image, "text": text}
+    given: dict[TowerName, Any] = {
+        "image": image,
+        "text": text,
+        "cross": _pairs(model, image, text),
+    }
     for tower, inputs in given.items():
         if inputs is not None:
             layers += _layers(model, tower, as_batch(model, tower, inputs))
@@ -72,6 +77,17 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
             f"an eager attention of its own has to be opened with its 'sdpa' one."
         )
     return AttentionMaps(model.name, layers)
+
+
+def _pairs(model: Model, image: Any, text: Any) -> list[tuple[Any, Any]] | None:
+    if image is None or text is None or "cross" not in model.towers:
+        return None
+    if sorted(model.reads("cross").values()) != ["image", "text"]:
+        return None
+    pictures, texts = as_batch(model, "image", image), as_batch(model, "text", text)
+    order = list(model.reads("cross").values())
+    columns = (pictures, texts) if order[0] == "image" else (texts, pictures)
+    return list(zip(*columns, strict=True)) if len(pictures) == len(texts) else None
 
 
 @contextmanager
@@ -93,9 +109,9 @@ def _add(seen: list[tuple[str, Attended]], name: str, call: Attended) -> None:
     seen.append((name, call))
 
 
-def _layers(model: Model, tower: TowerName, batch: Tensor) -> list[AttentionLayer]:
+def _layers(model: Model, tower: TowerName, batch: Batch) -> list[AttentionLayer]:
     with torch.no_grad():
-        if len(batch) > 1:
+        if length(batch) > 1:
             _check_size(model, tower, batch)
         with watched(model, tower) as seen:
             model.run(tower, batch)
@@ -105,26 +121,23 @@ def _layers(model: Model, tower: TowerName, batch: Tensor) -> list[AttentionLaye
         ran[name] += 1
         path = model.attention_layers(tower)[name]
         once = name if ran[name] == 1 else f"{name}.{ran[name]}"  # a layer that runs several times
-        layers.append(_layer(model, tower, once, path, call))
+        layers.append(_layer(model, tower, name, once, path, call))
     return layers
 
 
-def _layer(model: Model, tower: TowerName, name: str, path: str, call: Attended) -> AttentionLayer:
-    keys = call.k.shape[2]
-    grid, prefix = None, 0
-    if tower == "image":
-        for count in dict.fromkeys((model.prefix_tokens, 1, 0)):
-            grid = rectangle(keys - count, model.image_size)
-            if grid is not None:
-                prefix = count
-                break
+def _layer(
+    model: Model, tower: TowerName, name: str, once: str, path: str, call: Attended
+) -> AttentionLayer:
+    keys = model.site(f"{name}.k") if model.has_site(f"{name}.k") else None
+    grid, prefix = (keys.grid, keys.n_prefix) if keys is not None else (None, 0)
     arrays = {part: getattr(call, part).detach().float().cpu().numpy() for part in PARTS}
-    return AttentionLayer(name, path, tower, grid, prefix, **arrays)
+    return AttentionLayer(once, path, tower, grid, prefix, **arrays)
 
 
-def _check_size(model: Model, tower: TowerName, batch: Tensor) -> None:
+def _check_size(model: Model, tower: TowerName, batch: Batch) -> None:
     """Refuse what would not fit, before it is computed: one input tells how much all take."""
     with watched(model, tower) as one:
-        model.run(tower, batch[:1])
-    bytes_ = sum(4 * prod(shape) for _, call in one for shape in call.shapes.values())
-    check_fits(bytes_ * len(batch), f"The attention of {len(batch)} inputs", "take fewer at a time")
+        model.run(tower, split(batch, 1)[0])
+    count = length(batch)
+    bytes_ = count * sum(4 * prod(shape) for _, call in one for shape in call.shapes.values())
+    check_fits(bytes_, f"The attention of {count} inputs", "take fewer at a time")

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from lens.capture.hooks import Taps
 from lens.errors import BadInput, LensError, TooLarge
+from lens.families.trace import shapes
 from lens.sites import Site
 
-__all__ = ["Forward", "check_numbers"]
+__all__ = ["Forward", "check_numbers", "length", "split"]
 
 HALVES = (torch.float16, torch.bfloat16)
 
@@ -38,22 +39,22 @@ class Forward:
         BadInput
             If the model does not run on inputs of this shape.
         """
-        waiting = _split(batch, self._largest or _length(batch))
+        waiting = split(batch, self._largest or length(batch))
         while waiting:
             part = waiting.pop(0)
             try:
                 self._run(part)
             except torch.cuda.OutOfMemoryError as error:
-                half = _length(part) // 2
+                half = length(part) // 2
                 if half == 0:
                     name = self._taps.sites[0].model.name
                     raise TooLarge(f"One input of {name} does not fit into memory.") from error
                 warnings.warn(
-                    f"Memory ran out on a batch of {_length(part)}; going on with {half} at once.",
+                    f"Memory ran out on a batch of {length(part)}; going on with {half} at once.",
                     stacklevel=3,
                 )
                 self._largest = half
-                waiting = [less for more in (part, *waiting) for less in _split(more, half)]
+                waiting = [less for more in (part, *waiting) for less in split(more, half)]
                 continue
             yield part
 
@@ -64,7 +65,7 @@ class Forward:
         except torch.cuda.OutOfMemoryError:
             raise
         except (RuntimeError, AssertionError, ValueError, TypeError, KeyError) as error:
-            takes, given = site.model.input_shape(site.tower), _shapes(batch)
+            takes, given = site.model.input_shape(site.tower), shapes(batch, from_axis=1)
             if isinstance(error, LensError) or given == takes:
                 raise
             raise BadInput(
@@ -85,24 +86,20 @@ def check_numbers(site: Site, tensor: Tensor) -> None:
         kind = str(tensor.dtype).removeprefix("torch.")
         other = "float32" if tensor.dtype == torch.bfloat16 else "bfloat16 or float32"
         raise BadInput(
-            f"{site.name} of {site.model.name} is NaN or infinite in {kind} for {int(per_input.sum())} of "
-            f"{len(per_input)} inputs; run the model in {other}."
+            f"{site.name} of {site.model.name} is NaN or infinite in {kind} for "
+            f"{int(per_input.sum())} of {len(per_input)} inputs; run the model in {other}."
         )
 
 
-def _length(batch: Any) -> int:
+def length(batch: Any) -> int:
+    """Tell how many inputs a batch has."""
     return len(next(iter(batch.values()))) if isinstance(batch, Mapping) else len(batch)
 
 
-def _split(batch: Any, size: int) -> list[Any]:
+def split(batch: Any, size: int) -> list[Any]:
+    """Split a batch into parts of at most so many inputs."""
     if isinstance(batch, Mapping):
         parts = {name: tensor.split(size) for name, tensor in batch.items()}
         count = len(next(iter(parts.values())))
         return [{name: tensors[i] for name, tensors in parts.items()} for i in range(count)]
     return list(batch.split(size))
-
-
-def _shapes(batch: Any) -> Any:
-    if isinstance(batch, Mapping):
-        return {name: tuple(tensor.shape[1:]) for name, tensor in batch.items()}
-    return tuple(batch.shape[1:])

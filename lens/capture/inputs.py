@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from lens.errors import BadImage, BadInput
+from lens.families.trace import shapes
 from lens.model import Model
-from lens.sites import TowerName
+from lens.sites import Batch, TowerName
 
-__all__ = ["Batches", "as_batch", "image_batches", "text_batches"]
+__all__ = ["Batches", "as_batch", "image_batches", "named_batches", "text_batches"]
 
 
 class Batches:
@@ -34,7 +35,7 @@ class Batches:
         self,
         named: Iterable[tuple[str, Any]],
         total: int | None,
-        load: Callable[[Any, str], Tensor],
+        load: Callable[[Any, str], Batch],
         batch_size: int,
         strict: bool,
     ) -> None:
@@ -47,7 +48,7 @@ class Batches:
         self._batch_size = batch_size
         self._strict = strict
 
-    def __iter__(self) -> Iterator[tuple[Tensor, list[str]]]:
+    def __iter__(self) -> Iterator[tuple[Any, list[str]]]:
         """Yield batches with the labels of their inputs.
 
         Raises
@@ -57,18 +58,17 @@ class Batches:
         """
         self.skipped.clear()
         read = 0
-        shape: torch.Size | None = None
-        rows: list[Tensor] = []
+        shape: Any = None
+        rows: list[Batch] = []
         labels: list[str] = []
         for label, item in self._named:
             who = f"Input {label}" if label.isdigit() else label
             try:
                 row = self._load(item, who)
-                shape = shape or row.shape
-                if row.shape != shape:
+                shape = shape or shapes(row)
+                if shapes(row) != shape:
                     raise BadImage(
-                        f"{who} has the shape {tuple(row.shape)}, the inputs before it have "
-                        f"{tuple(shape)}."
+                        f"{who} has the shape {shapes(row)}, the inputs before it have {shape}."
                     )
             except BadInput as error:
                 if self._strict or self.total == 1:
@@ -79,10 +79,10 @@ class Batches:
             labels.append(label)
             read += 1
             if len(rows) == self._batch_size:
-                yield torch.stack(rows), labels
+                yield _stacked(rows), labels
                 rows, labels = [], []
         if rows:
-            yield torch.stack(rows), labels
+            yield _stacked(rows), labels
         self._report(read)
 
     def _report(self, read: int) -> None:
@@ -100,6 +100,12 @@ class Batches:
         )
 
 
+def _stacked(rows: list[Any]) -> Batch:
+    if isinstance(rows[0], Mapping):
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    return torch.stack(rows)
+
+
 def as_batch(model: Model, tower: TowerName, given: Any) -> Any:
     """Turn one or a few inputs into one batch of a tower.
 
@@ -107,21 +113,25 @@ def as_batch(model: Model, tower: TowerName, given: Any) -> Any:
     ----------
     model : Model
         Whose preprocessing and tokenizer to use.
-    tower : {"image", "text"}
+    tower : {"image", "text", "cross"}
         Which tower they are for.
-    given : picture, text, batch, or a list of pictures or texts
-        A float tensor is taken to be preprocessed, an integer one to be token numbers.
+    given : picture, text, batch, or a list of these
+        A float tensor is taken to be preprocessed, an integer one to be token numbers; for a
+        "cross" tower what `named_batches` takes.
 
     Raises
     ------
     BadInput
         If there is nothing, or something that the tower does not take.
     """
+    if tower == "cross":
+        rows = [batch for batch, _ in named_batches(given, model, strict=True)]
+        return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
     several = isinstance(given, (list, tuple))
     many = several or getattr(given, "ndim", 0) == _batch_ndim(model, tower)
     items = list(given) if many else [given]
     if not items:
-        what = {"image": "pictures", "text": "texts"}.get(tower, "inputs")
+        what = {"image": "pictures", "text": "texts"}[tower]
         raise BadInput(f"There is nothing to look at: the list of {what} is empty.")
     if isinstance(given, Tensor) and tower == "text":
         return given if many else given[None]
@@ -183,6 +193,67 @@ def text_batches(inputs: Any, model: Model, batch_size: int = 64, strict: bool =
         batch_size,
         strict,
     )
+
+
+def named_batches(inputs: Any, model: Model, batch_size: int = 64, strict: bool = False) -> Batches:
+    """Read what a "cross" tower takes: several inputs at once, by name.
+
+    Parameters
+    ----------
+    inputs : mapping, tuple, or a list of these
+        A mapping from names to tensors is a whole batch, the inputs along their first axis. In a
+        list, a mapping is one input, without that axis; a tuple is one input, too, and holds what
+        `model.reads("cross")` lists, in its order: a picture or a text for each.
+    model : Model
+        Whose preprocessing and tokenizer to use.
+    batch_size : int
+        How many at once.
+    strict : bool
+        Whether to stop at the first input that cannot be read, rather than skip it.
+
+    Raises
+    ------
+    BadInput
+        If there is nothing to read, or the tensors do not agree on how many inputs there are.
+    """
+    reads = model.reads("cross")
+    items: list[Any]
+    if isinstance(inputs, Mapping):
+        lengths = {len(tensor) for tensor in inputs.values()}
+        if len(lengths) != 1:
+            raise BadInput(
+                f"The tensors disagree on how many inputs there are: {shapes(inputs)} have "
+                f"{', '.join(map(str, sorted(lengths))) or 'none'}."
+            )
+        items = [{k: t[i] for k, t in inputs.items()} for i in range(lengths.pop())]
+    elif isinstance(inputs, tuple) and not any(isinstance(p, (tuple, Mapping)) for p in inputs):
+        items = [inputs]
+    elif isinstance(inputs, Iterable) and not isinstance(inputs, (str, Tensor)):
+        items = list(inputs)
+    else:
+        items = [inputs]
+    if not items:
+        raise BadInput("There is no input: the list is empty.")
+
+    def load(item: Any, label: str) -> Batch:
+        if isinstance(item, Mapping):
+            return item
+        if not isinstance(item, (tuple, list)) or not reads or len(item) != len(reads):
+            wanted = f"a pair ({', '.join(reads)}) or " if reads else ""
+            raise BadInput(
+                f"{label} is a {type(item).__name__}; a cross site of {model.name} takes {wanted}a "
+                f"dict of tensors named {', '.join(model.input_shape('cross'))}."
+            )
+        made = {}
+        for (name, kind), part in zip(reads.items(), item, strict=True):
+            ready = isinstance(part, Tensor) and not part.is_floating_point()
+            if kind == "image":
+                made[name] = model.picture(part, label)
+            else:
+                made[name] = part if ready else model.tokens([part])[0]
+        return made
+
+    return Batches(((str(i), x) for i, x in enumerate(items)), len(items), load, batch_size, strict)
 
 
 def _listed(inputs: Any, batch_ndim: int) -> tuple[Iterable[tuple[str, Any]], int | None]:

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from lens.capture.activations import Activations
 from lens.capture.forwarding import Forward, check_numbers
 from lens.capture.hooks import record
-from lens.capture.inputs import image_batches, text_batches
+from lens.capture.inputs import image_batches, named_batches, text_batches
 from lens.capture.memory import check_fits
 from lens.errors import BadInput, LensError
 from lens.model import Model
@@ -25,6 +25,7 @@ __all__ = ["capture"]
 
 Reduce = Literal["mean", "max", "cls", "eot"] | Callable[[Site, Tensor], Tensor] | None
 POOLS = ("mean", "max", "cls", "eot")
+READERS = {"image": image_batches, "text": text_batches, "cross": named_batches}
 
 
 def capture(
@@ -50,7 +51,8 @@ def capture(
     inputs : pictures or texts
         For image sites: PIL images, paths, a folder, arrays (uint8, or floats in [0, 1]; channels
         last), tensors (channels first; float tensors are taken to be preprocessed), a data set,
-        or a list of these. For text sites: strings.
+        or a list of these. For text sites: strings. For cross sites: pairs, such as
+        ``[(image, text), ...]``, or a dict of tensors (see `named_batches`).
     sites : str, Site, several of these, or a predicate
         Names and globs, as `model.sites(...)` takes them; of one tower.
     reduce : {"mean", "max", "cls", "eot"} or callable, optional
@@ -90,9 +92,7 @@ def capture(
     chosen = _one_tower(model.sites(sites))
     tower = chosen[0].tower
     _check_reduce(reduce, tower)
-    batches = (image_batches if tower == "image" else text_batches)(
-        inputs, model, batch_size, strict
-    )
+    batches = READERS[tower](inputs, model, batch_size, strict)
     _check_size(chosen, batches.total, reduce)
     columns = {site.name: _Column(batches.total) for site in chosen}
     labels: list[str] = []
@@ -146,7 +146,7 @@ def _one_tower(sites: Sequence[Site]) -> list[Site]:
         raise BadInput("There is no site to look at: the list is empty.")
     if len({site.tower for site in sites}) > 1:
         raise BadInput(
-            "Image and text sites cannot be captured together: pictures go to the one, texts to "
+            "Sites of several towers cannot be captured together: pictures go to the one, texts to "
             "the other."
         )
     return list(sites)

@@ -5,19 +5,23 @@ Residual networks, transformers and staged networks get the friendly names too.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lens.families.blocks import image_aliases, image_places
+from lens.errors import BadInput
+from lens.families.blocks import block_places, image_aliases, image_places
 from lens.families.family import Family, Place, Tower
 
-__all__ = ["describe"]
+__all__ = ["describe", "describe_named"]
 
 # What torchvision and most of timm normalise with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# Where diffusion transformers and decoders keep their blocks.
+CROSS_LISTS = ("transformer_blocks", "blocks", "decoder.block", "decoder.layers", "layers")
 
 
 def describe(module: nn.Module, example: Tensor | None = None) -> Family:
@@ -51,6 +55,40 @@ def describe(module: nn.Module, example: Tensor | None = None) -> Family:
         std=tuple(recipe.get("std") or _of_channels(IMAGENET_STD, channels)),
         prefix_tokens=_prefix_tokens(module),
     )
+
+
+def describe_named(
+    module: nn.Module,
+    example: Mapping[str, Tensor],
+    run: Callable[[nn.Module, Any], Any] = lambda module, batch: module(**batch),
+) -> Family:
+    """Describe a module that takes several tensors by name, as one "cross" tower.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Its blocks are named where they lie in a list that is known.
+    example : mapping of str to Tensor
+        A batch of at least one input: what the module's `forward` takes.
+    run : callable, optional
+        Runs the module on such a batch.
+
+    Raises
+    ------
+    BadInput
+        If the example is not made of tensors that have a batch axis.
+    """
+    for name, tensor in example.items():
+        if not isinstance(tensor, Tensor) or tensor.ndim == 0 or len(tensor) == 0:
+            raise BadInput(f"The example's {name!r} is no tensor with a batch axis.")
+    places = [*block_places(module, "", "cross", CROSS_LISTS), Place("cross.output", "", "output")]
+
+    def repeated(batch: int) -> dict[str, Tensor]:
+        return {k: t[:1].expand(batch, *t.shape[1:]).clone() for k, t in example.items()}
+
+    tower = Tower(name="cross", run=run, example=repeated, places=tuple(places))
+    none: tuple[float, ...] = ()
+    return Family(towers=(tower,), image_size=(0, 0), mean=none, std=none)
 
 
 def _input_size(

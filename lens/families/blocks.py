@@ -1,25 +1,52 @@
 """Friendly names for stages, blocks and neurons, found by how a tower is built.
 
-open_clip, timm and torchvision spell the same few architectures differently. What is told apart
-here: residual networks (`layer1` ... `layer4`), transformers (one list of blocks), and staged
-networks (`stages`, each with `blocks`).
+open_clip, timm, torchvision, transformers and diffusers spell the same few architectures
+differently. What is told apart here: residual networks (`layer1` ... `layer4`), transformers (one
+list of blocks), and staged networks (`stages`, each with `blocks`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from torch import nn
 
 from lens.families.family import Place
+from lens.sites import TowerName
 
-__all__ = ["image_aliases", "image_places", "text_places"]
+__all__ = ["block_places", "image_aliases", "image_places", "layer_places", "text_places"]
 
 # Where each library keeps the list of transformer blocks.
-BLOCK_LISTS = ("transformer.resblocks", "blocks", "encoder.layers")
+BLOCK_LISTS = (
+    "transformer.resblocks",
+    "blocks",
+    "encoder.layers",
+    "encoder.layer",
+    "encoder.block",
+    "encoder.blocks",
+)
+TEXT_LISTS = (
+    *BLOCK_LISTS,
+    "roberta.encoder.layer",
+    "roberta.encoder.layers",
+    "transformer.encoder.layer",
+    "transformer.encoder.block",
+    "transformer.block",
+    "transformer.layers",
+)
 STAGE_LISTS = ("stages", "layers")
 # What the first transformer block takes, whoever built it.
-STEMS = ("ln_pre", "norm_pre", "patch_embed", "conv_stem", "encoder.dropout")
+STEMS = (
+    "ln_pre",
+    "norm_pre",
+    "pre_layrnorm",
+    "pre_layernorm",
+    "patch_embed",
+    "conv_stem",
+    "encoder.dropout",
+    "embeddings",
+)
 # The last nonlinearity of a residual block: open_clip and timm number them, torchvision reuses one.
 LAST_ACTIVATIONS = ("act3", "act2", "relu")
 # Feed-forward layers whose two halves are multiplied: the neuron is the product, not the gate.
@@ -42,8 +69,14 @@ def image_places(tower: nn.Module, prefix: str) -> Iterator[Place]:
         yield from _stem(tower, prefix, STEMS)
         yield from _transformer(*found, prefix=prefix, tower="image")
     elif (found := _first_list(tower, STAGE_LISTS)) is not None:
-        yield from _stem(tower, prefix, ("stem", "patch_embed"))
-        yield from _staged(*found, prefix=prefix)
+        yield from _stem(tower, prefix, ("stem", *STEMS))
+        staged = any(_child(stage, "blocks") is not None for stage in found[0].children())
+        if staged or found[1] == "stages":
+            yield from _staged(*found, prefix=prefix)
+        else:  # `layers` are stages to timm and blocks to transformers
+            yield from _transformer(*found, prefix=prefix, tower="image")
+    elif (features := _child(tower, "features")) is not None:
+        yield from _features(features, prefix)
 
 
 def image_aliases(places: list[Place]) -> Iterator[tuple[str, str]]:
@@ -58,9 +91,33 @@ def image_aliases(places: list[Place]) -> Iterator[tuple[str, str]]:
 
 def text_places(tower: nn.Module, prefix: str) -> Iterator[Place]:
     """Yield the named places of a text tower in the order of its forward pass."""
-    found = _first_list(tower, (*BLOCK_LISTS, "transformer.encoder.layer", "transformer.layers"))
+    yield from block_places(tower, prefix, "text", TEXT_LISTS)
+
+
+def block_places(
+    tower: nn.Module, prefix: str, name: TowerName, lists: tuple[str, ...]
+) -> Iterator[Place]:
+    """Yield the blocks of the first of some lists that a tower has, and their neurons.
+
+    Parameters
+    ----------
+    tower : nn.Module
+        The module that the lists are in.
+    prefix : str
+        Its own dotted path in the model, with a dot at the end, or an empty string.
+    name : {"image", "text", "cross"}
+        What the places' names begin with.
+    lists : tuple of str
+        Dotted paths.
+    """
+    found = _first_list(tower, lists)
     if found is not None:
-        yield from _transformer(*found, prefix=prefix, tower="text")
+        yield from _transformer(*found, prefix=prefix, tower=name)
+
+
+def layer_places(block: nn.Module, name: str, path: str) -> Iterator[Place]:
+    """Yield one block under a name of its own, and its neurons before it."""
+    yield from _block(block, name, path)
 
 
 def _residual(tower: nn.Module, prefix: str) -> Iterator[Place]:
@@ -94,6 +151,25 @@ def _staged(stages: nn.Module, where: str, *, prefix: str) -> Iterator[Place]:
         yield Place(name, path, "stage")
 
 
+def _features(features: nn.Module, prefix: str) -> Iterator[Place]:
+    """torchvision's staged networks: stem, stages and what shrinks between them, in one list."""
+    stages = [(key, stage) for key, stage in features.named_children() if _is_stage(stage)]
+    if not stages:
+        return
+    yield Place("image.stem", f"{prefix}features.0", "stem")
+    for number, (key, stage) in enumerate(stages):
+        name, path = f"image.stages.{number}", f"{prefix}features.{key}"
+        for key_, block in stage.named_children():
+            yield from _block(block, f"{name}.blocks.{key_}", f"{path}.{key_}")
+        yield Place(name, path, "stage")
+
+
+def _is_stage(module: nn.Module) -> bool:
+    """A stage is made of blocks; what shrinks the picture is made of single layers."""
+    children = list(module.children())
+    return type(module) is nn.Sequential and bool(children) and bool(list(children[0].children()))
+
+
 def _block(block: nn.Module, name: str, path: str) -> Iterator[Place]:
     if isinstance(block, nn.Sequential):  # a stage in all but name, as in EfficientNet
         for key, inner in block.named_children():
@@ -109,16 +185,36 @@ def _block(block: nn.Module, name: str, path: str) -> Iterator[Place]:
 def _neurons(block: nn.Module) -> str | None:
     """Path, inside a block, of the module whose output is the neurons after the nonlinearity."""
     mlp = _child(block, "mlp")
-    if mlp is None:
-        return None
-    if any(word in type(mlp).__name__ for word in GATED) and _child(mlp, "drop1") is not None:
-        return "mlp.drop1"
-    for key in ("gelu", "act"):
-        if _child(mlp, key) is not None:
-            return f"mlp.{key}"
-    # torchvision's MLPBlock is a Sequential: Linear, GELU, Dropout, Linear, Dropout.
-    children = dict(mlp.named_children())
-    return "mlp.1" if isinstance(children.get("1"), nn.GELU) else None
+    if mlp is not None:
+        if any(word in type(mlp).__name__ for word in GATED) and _child(mlp, "drop1") is not None:
+            return "mlp.drop1"
+        for key in ("gelu", "act", "activation_fn", "activation", "intermediate_act_fn"):
+            if _child(mlp, key) is not None:
+                return f"mlp.{key}"
+        return _between_layers(mlp, "mlp")
+    if (inner := _child(block, "block")) is not None:  # torchvision's ConvNeXt
+        return _between_layers(inner, "block")
+    # BERT's and its descendants', then BART's, whose two layers lie in the block itself.
+    for key in ("intermediate", "activation_fn"):
+        if _child(block, key) is not None:
+            return key
+    for key in ("ff", "ffn"):  # diffusers' first part is layer and nonlinearity in one
+        if _descendant(block, f"{key}.net.0") is not None:
+            return f"{key}.net.0"
+    # T5's last layer is the feed-forward one; gated or not, the neurons are what is dropped out.
+    layers = _child(block, "layer")
+    last = len(layers) - 1 if isinstance(layers, nn.ModuleList) else -1
+    path = f"layer.{last}.DenseReluDense.dropout"
+    return path if _descendant(block, path) is not None else None
+
+
+def _between_layers(parts: nn.Module, where: str) -> str | None:
+    """The GELU between two linear layers of a Sequential."""
+    named = list(parts.named_children())
+    for (_, first), (key, middle) in pairwise(named):
+        if isinstance(first, nn.Linear) and isinstance(middle, nn.GELU):
+            return f"{where}.{key}"
+    return None
 
 
 def _stem(tower: nn.Module, prefix: str, keys: tuple[str, ...]) -> Iterator[Place]:

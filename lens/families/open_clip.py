@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lens.errors import MissingOption, NotDownloaded
-from lens.families.blocks import image_aliases, image_places, text_places
+from lens.families.blocks import image_aliases, image_places, layer_places, text_places
 from lens.families.family import Family, Place, Tower
 
 __all__ = ["create", "describe", "is_member", "names", "tags", "tokenizer"]
@@ -41,8 +41,11 @@ def describe(module: nn.Module) -> Family:
     recipe = dict(getattr(visual, "preprocess_cfg", None) or {})
     mean = getattr(visual, "image_mean", None) or recipe.get("mean") or MEAN
     std = getattr(visual, "image_std", None) or recipe.get("std") or STD
+    towers = [_image_tower(visual, image_size), _text_tower(module)]
+    if getattr(module, "text_decoder", None) is not None:
+        towers.append(_cross_tower(module, image_size))
     return Family(
-        towers=(_image_tower(visual, image_size), _text_tower(module)),
+        towers=tuple(towers),
         image_size=image_size,
         mean=tuple(float(m) for m in mean),
         std=tuple(float(s) for s in std),
@@ -81,6 +84,34 @@ def _text_tower(module: Any) -> Tower:
     )
 
 
+def _cross_tower(module: Any, image_size: tuple[int, int]) -> Tower:
+    """CoCa's decoder: each block reads the text so far, and then the picture."""
+    decoder = module.text_decoder
+    places: list[Place] = []
+    for number, (own, cross) in enumerate(zip(decoder.resblocks, decoder.cross_attn, strict=True)):
+        name = f"cross.blocks.{number}"
+        places += layer_places(own, f"{name}.self", f"text_decoder.resblocks.{number}")
+        places += layer_places(cross, name, f"text_decoder.cross_attn.{number}")
+    places.append(Place("cross.output", "text_decoder", "output"))
+
+    def zeros(batch: int) -> dict[str, Tensor]:
+        tokens = torch.zeros(batch, context_length(module), dtype=torch.long)
+        return {"image": torch.zeros(batch, 3, *image_size), "text": tokens}
+
+    return Tower(
+        name="cross",
+        run=caption,
+        example=zeros,
+        places=tuple(places),
+        reads=(("image", "image"), ("text", "text")),
+    )
+
+
+def caption(module: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """Run CoCa as a whole: how likely each token is to follow, given the picture."""
+    return module(image=batch["image"], text=batch["text"])["logits"]
+
+
 def encode_image(module: Any, images: Tensor) -> Tensor:
     """Run the image tower; its output is not normalised (CoCa would, unasked)."""
     return module.encode_image(images, normalize=False)
@@ -97,7 +128,9 @@ def context_length(module: Any) -> int:
     for holder in (text, module):
         length = getattr(holder, "context_length", None)
         if isinstance(length, int):
-            return length
+            # A language model of transformers counts places that its padding takes, and open_clip's
+            # tokenizers give it no more than they give to others.
+            return min(length, 77) if hasattr(text, "config") else length
     return 77
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,9 +13,17 @@ from torch import Tensor, nn
 
 from lens.errors import MissingOption
 from lens.families.attending import Attended, Part, Watch
-from lens.sites import UNIT_AXIS, Layout
+from lens.sites import UNIT_AXIS, Batch, Layout
 
-__all__ = ["Ran", "evaluating", "first_tensor", "layout_of", "trace", "with_first_tensor"]
+__all__ = [
+    "Ran",
+    "evaluating",
+    "first_tensor",
+    "layout_of",
+    "shapes",
+    "trace",
+    "with_first_tensor",
+]
 
 #: Inputs in the trial batch: two, so that the batch axis can be told from an axis of length one.
 BATCH = 2
@@ -36,7 +44,7 @@ class Ran:
 
 
 def trace(
-    module: nn.Module, run: Callable[[nn.Module, Tensor], Any], example: Tensor
+    module: nn.Module, run: Callable[[nn.Module, Any], Any], example: Batch
 ) -> dict[str, Ran]:
     """Run a module once and tell what each of its modules did.
 
@@ -46,7 +54,7 @@ def trace(
         It is left as it was: hooks, mode and gradients.
     run : callable
         Runs the tower: a function of the module and the batch.
-    example : Tensor
+    example : Tensor or mapping of str to Tensor
         A batch of `BATCH` inputs.
 
     Returns
@@ -89,7 +97,14 @@ def trace(
     for path, child in module.named_modules(remove_duplicate=False):
         paths.setdefault(child, []).append(path)
     told = {path: seen for child, seen in ran.items() if seen.calls for path in paths[child]}
-    return {**told, "": Ran(output=_shape(result), input=tuple(example.shape), calls=1)}
+    return {**told, "": Ran(output=_shape(result), input=_shape(example), calls=1)}
+
+
+def shapes(batch: Batch, from_axis: int = 0) -> Any:
+    """Return the shape of a batch, or of each of its tensors by name; 1 leaves out the batch."""
+    if isinstance(batch, Mapping):
+        return {name: tuple(tensor.shape[from_axis:]) for name, tensor in batch.items()}
+    return tuple(batch.shape[from_axis:])
 
 
 def layout_of(
@@ -163,7 +178,7 @@ def first_tensor(value: Any) -> Tensor | None:
     """Return the first tensor in what a module takes or gives, however it is packed."""
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         value = tuple(value.values())
     if isinstance(value, (tuple, list)):
         return next((t for t in map(first_tensor, value) if t is not None), None)

@@ -17,7 +17,8 @@ from lens.featurevis.optimize import Settings
 from lens.featurevis.parameterization import Fourier, Parameterization
 from lens.featurevis.transforms import Moves, standard
 from lens.featurevis.visualization import Visualization, read_recipe
-from lens.model import Model, load
+from lens.model import Model
+from lens.opening import load
 from lens.precision import Precision, in_bf16
 from lens.sites import Site, Unit
 

@@ -29,7 +29,7 @@ def build(name: str) -> Model:
     UnknownModel
         There is no embedded model of that name.
     """
-    from lens.model import wrap
+    from lens.opening import wrap
     from lens.zoo import architectures
 
     return wrap(architectures.module(name), tokenizer=architectures.tokenizer(), name=name)
@@ -59,7 +59,7 @@ def load(
     from safetensors.torch import load_file
 
     from lens.errors import BadWeights
-    from lens.model import wrap
+    from lens.opening import wrap
     from lens.zoo import architectures
 
     # The numbers of a fresh model are thrown away, so the caller's generator must not move.

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
 import lens
 from lens.capture.hooks import forward_to
+from lens.errors import BadInput
 from lens.families import open_clip as family
 from lens.sites import unit_values
 
@@ -33,7 +35,7 @@ def test_embedding_sites_are_what_the_towers_give(name, request):
         for site, batch in (("image.embedding", pictures), ("text.embedding", tokens)):
             taken = forward_to(model.site(site), batch)[site]
             assert torch.equal(taken, model.run(model.site(site).tower, batch))
-            assert model.site(site).shape == (24,)
+            assert model.site(site).shape == (32 if name == "tiny_coca" else 24,)
 
 
 def test_text_names_are_the_same_unpacked_or_not(tiny_rn, tiny_custom):
@@ -93,3 +95,66 @@ def test_full_architectures(name):
     # Nothing that was named is missing from the table: every place was met in the trial.
     named = [place.name for tower in model._family.towers for place in tower.places]
     assert [site.name for site in model.sites if site.kind != "attention"] == named
+
+
+def test_the_decoder_of_coca_reads_pictures_and_texts(tiny_coca):
+    found = [s for s in tiny_coca.sites if s.tower == "cross"]
+    names = [s.name for s in found if s.kind != "attention"]
+    assert names == [
+        "cross.blocks.0.self.mlp.neurons",
+        "cross.blocks.0.self",
+        "cross.blocks.0.mlp.neurons",
+        "cross.blocks.0",
+        "cross.output",
+    ]
+    pictures = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    texts = ["a dog", "two cats", "a cat on a mat"]
+    pairs = list(zip(pictures, texts, strict=True))
+    acts = lens.capture(tiny_coca, pairs, names, batch_size=2, progress=False)
+    seen = []
+    block = tiny_coca.module.text_decoder.cross_attn[0]
+    handle = block.register_forward_hook(lambda m, a, output: seen.append(output))
+    with torch.no_grad():
+        logits = tiny_coca.module(pictures, tiny_coca.tokens(texts))["logits"]
+    handle.remove()
+    np.testing.assert_allclose(acts["cross.blocks.0"], seen[0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(acts["cross.output"], logits.numpy(), atol=1e-5)
+    # The picture is read, and so is the text.
+    turned = [(picture, texts[0]) for picture in pictures]
+    other = lens.capture(tiny_coca, turned, "cross.blocks.0", progress=False)["cross.blocks.0"]
+    np.testing.assert_allclose(other[0], acts["cross.blocks.0"][0], atol=1e-5)
+    assert abs(other[1] - other[0]).max() > 1e-3
+    with pytest.raises(BadInput, match=r"pair \(image, text\)"):
+        lens.capture(tiny_coca, pictures, "cross.blocks.0", progress=False)
+    with pytest.raises(BadInput, match="Sites of several towers"):
+        lens.capture(tiny_coca, pairs, ["cross.blocks.0", "image.blocks.0"], progress=False)
+
+
+def test_a_decoder_that_does_not_run_hides_no_other_tower(small_names):
+    """Widths that do not fit: only what runs can be looked at."""
+    model = lens.load("small-coca", pretrained=None, device="cpu")
+    assert {s.tower for s in model.sites} == {"image", "text"}
+    assert not model.has_site("image.nothing")
+    with pytest.raises(BadInput, match="does not run on a trial batch"):
+        model.site("cross.blocks.0")
+
+
+def test_a_text_tower_of_transformers_takes_what_the_tokenizer_gives(build):
+    """RoBERTa counts two places more than it has; open_clip gives it 77 tokens, as any other."""
+    import transformers
+    from open_clip.hf_model import HFTextEncoder
+    from open_clip.model import CustomTextCLIP
+
+    config = transformers.RobertaConfig(
+        hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2,
+        vocab_size=90, max_position_embeddings=514,
+    )  # fmt: skip
+    vision = {"layers": 1, "width": 32, "head_width": 16, "image_size": 32, "patch_size": 8}
+    text = {"context_length": 16, "vocab_size": 90, "width": 32, "heads": 2, "layers": 1}
+    module = build(CustomTextCLIP, 24, vision, text)
+    module.text = HFTextEncoder(
+        "roberta-base", 24, pooler_type="mean_pooler", proj_type="linear", config=config
+    ).eval()
+    model = lens.wrap(module)
+    assert model.site("text.blocks.1").shape == (77, 32)
+    assert model.site("text.blocks.1.mlp.neurons").n_units == 40

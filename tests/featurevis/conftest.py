@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from lens.model import Model, wrap
+from lens.model import Model
+from lens.opening import wrap
 
 
 @pytest.fixture(autouse=True)

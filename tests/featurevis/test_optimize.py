@@ -8,7 +8,7 @@ from lens.featurevis import objectives as o
 from lens.featurevis.optimize import Settings, climb, generator, undisturbed
 from lens.featurevis.parameterization import Fourier
 from lens.featurevis.transforms import moves, standard
-from lens.model import wrap
+from lens.opening import wrap
 from lens.precision import takes_bf16
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lens.data import glyphs
-from lens.model import wrap
+from lens.opening import wrap
 
 CONCEPTS = ["dog", "pizza", "guitar", "volcano", "crown", "fish"]
 RENDERINGS = ["cartoon", "drawing", "word"]
