@@ -180,9 +180,11 @@ def edits(model: lens.model.Model, tower: str) -> bool:
     batch = inputs_of(model, tower)
     before = model.run(tower, batch)
     with edit.zero(inside[-1]):
-        changed = not torch.allclose(model.run(tower, batch), before, rtol=1e-3, atol=1e-5)
-    after = model.run(tower, batch)
-    return changed and torch.allclose(after, before, rtol=1e-4, atol=1e-4)
+        changed = (model.run(tower, batch) - before).abs().max()
+    restored = (model.run(tower, batch) - before).abs().max()
+    # Random weights may let a signal fade to almost nothing: what counts is relative to it.
+    size = before.abs().max()
+    return bool(changed > 1e-3 * size) and bool(restored <= 1e-4 * size)
 
 
 if __name__ == "__main__":
