@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 import lens
 from lens import edit
-from lens.capture.attending import Attended
 from lens.capture.attention import watched
 from lens.errors import LensError
+from lens.families.attending import Attended
 from lens.families.trace import first_tensor
 
 # What a module ends with after its attention, by its own name: heads are mixed, and given.
@@ -131,8 +131,10 @@ def attention_of(model: lens.model.Model) -> tuple[int, float | None]:
                 attached.callback(hook.remove)
             model.run(tower, inputs_of(model, tower))
         count += len(seen)
-        for number, (path, call) in enumerate(seen):
-            earlier = sum(other == path for other, _ in seen[:number])
+        paths = model.attention_layers(tower)
+        for number, (layer, call) in enumerate(seen):
+            path = paths[layer]
+            earlier = sum(other == layer for other, _ in seen[:number])
             error = difference(model.module.get_submodule(path), call, given[path][earlier])
             if error is not None:
                 worst = error if worst is None else max(worst, error)
