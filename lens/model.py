@@ -155,8 +155,11 @@ class Model:
         """Move a batch to the weights, and give pictures their type."""
         if isinstance(batch, Mapping):
             return {name: self.placed(tensor) for name, tensor in batch.items()}
-        dtype = self.dtype if batch.is_floating_point() else batch.dtype
-        return batch.to(device=self.device, dtype=dtype)
+        dtype, device = self.dtype if batch.is_floating_point() else batch.dtype, self.device
+        on_gpu = device.type == "cuda"
+        if on_gpu and batch.device.type == "cpu":
+            batch = batch.pin_memory()  # so that the copy runs beside the computation
+        return batch.to(device=device, dtype=dtype, non_blocking=on_gpu)
 
     def tokens(self, texts: Sequence[str]) -> Int[Tensor, "batch tokens"]:
         """Turn texts into token numbers.

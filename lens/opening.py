@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from lens.devices import chosen_device, moved
 from lens.errors import BadInput, UnknownModel, suggestion
 from lens.families import describe, open_clip, processors
+from lens.families.trace import is_compiled
 from lens.model import Model, Preprocess, Tokenizer
 from lens.sites import Batch
 from lens.weights import check_weights
@@ -24,6 +27,7 @@ def load(
     *,
     pretrained: str | None = "default",
     device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
     seed: int | None = None,
 ) -> Model:
     """Open a model by name.
@@ -37,7 +41,9 @@ def load(
         A tag of open_clip or a file of weights; by default "openai" where there is such a tag,
         else open_clip's first. None for random weights.
     device : str or torch.device, optional
-        The GPU by default where there is one.
+        The GPU by default where there is one: "cuda", "cuda:1", "mps", "cpu".
+    dtype : torch.dtype, optional
+        Of the weights; float32 by default.
     seed : int, optional
         Of random weights, 0 by default; torch's own generators are left as they were.
 
@@ -60,14 +66,17 @@ def load(
     >>> model = lens.load()
     >>> model = lens.load("RN50x4", pretrained=None, seed=0)
     """
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    where = chosen_device(device)
     # The embedded models stand on this module, so they are looked up by name, late.
     zoo = importlib.import_module("lens.zoo")
     if name in zoo.names():
-        return _embedded(zoo, name, pretrained, where, seed)
+        model = _embedded(zoo, name, pretrained, where, seed)
+        moved(model.module, dtype=dtype)
+        return model
     tag = None if open_clip.is_elsewhere(name) else _known(name, pretrained, zoo.names())
     module = open_clip.create(name, tag, random=pretrained is None, seed=seed or 0)
-    return wrap(module, tokenizer=open_clip.tokenizer(name), name=name, device=where)
+    tokenizer = open_clip.tokenizer(name)
+    return wrap(module, tokenizer=tokenizer, name=name, device=where, dtype=dtype)
 
 
 def _embedded(
@@ -106,6 +115,7 @@ def wrap(
     *,
     name: str | None = None,
     device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
     example: Batch | None = None,
 ) -> Model:
     """Open any torch module.
@@ -123,7 +133,9 @@ def wrap(
     name : str, optional
         What it is called; its class by default.
     device : str or torch.device, optional
-        Where to move it; by default it stays where it is.
+        Where to move it; by default it stays where it is, spread over devices by accelerate too.
+    dtype : torch.dtype, optional
+        What to convert its weights to; by default they stay as they are.
     example : Tensor or mapping of str to Tensor, optional
         A batch that it takes, where its first layer does not tell. A mapping is taken for keyword
         arguments, and makes a "cross" tower.
@@ -132,15 +144,24 @@ def wrap(
     ------
     BadWeights
         If a weight is NaN or infinite.
+    BadInput
+        If it is no module, or can't be moved.
+
+    Warns
+    -----
+    UserWarning
+        If it is compiled: it is looked at uncompiled.
     """
     if not isinstance(module, nn.Module):
         raise BadInput(f"lens.wrap takes a torch.nn.Module, not {type(module).__name__}.")
     name = name or type(module).__name__
     check_weights(module, name)
-    # Hooks never fire inside of what was compiled; the same weights, uncompiled, are looked at.
-    module = getattr(module, "_orig_mod", module)
-    if device is not None:
-        module = module.to(device)
+    if is_compiled(module):  # hooks never fire inside of what was compiled
+        warnings.warn(
+            f"{name} is compiled; lens looks at the same weights uncompiled, which is slower.",
+            stacklevel=2,
+        )
+    module = moved(getattr(module, "_orig_mod", module), device, dtype)
     family, preprocess, tokenizer = processors.fitted(
         describe(module, example), preprocess, tokenizer
     )

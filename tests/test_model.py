@@ -1,5 +1,3 @@
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 import torch
@@ -71,8 +69,8 @@ def test_a_fault_of_the_code_is_not_taken_for_the_network(monkeypatch):
         lens.load("RN50")
 
 
-@pytest.mark.skipif(find_spec("transformers") is not None, reason="transformers is installed")
-def test_a_missing_package_is_named(small_names):
+def test_a_missing_package_is_named(small_names, monkeypatch):
+    monkeypatch.setattr("open_clip.hf_model.transformers", None)  # as where it is not installed
     with pytest.raises(MissingOption, match="small-roberta need the package transformers"):
         lens.load("small-roberta", pretrained=None)
 
@@ -188,12 +186,15 @@ def test_a_model_in_training_is_run_in_eval_mode_and_goes_on_training(fresh_clip
 def test_a_compiled_model_is_looked_at_uncompiled(fresh_clip, pictures):
     plain = lens.wrap(fresh_clip("rn"), name="plain")
     expected = lens.capture(plain, pictures, "image.layer4", progress=False)["image.layer4"]
-    whole = lens.wrap(torch.compile(fresh_clip("rn"), backend="eager"))
+    with pytest.warns(UserWarning, match="OptimizedModule is compiled; lens looks at"):
+        whole = lens.wrap(torch.compile(fresh_clip("rn"), backend="eager"))
     found = lens.capture(whole, pictures, "image.layer4", progress=False)
     np.testing.assert_array_equal(found["image.layer4"], expected)
     inside = fresh_clip("rn")
     inside.visual.compile(backend="eager")
-    found = lens.capture(lens.wrap(inside), pictures, "image.layer4", progress=False)
+    with pytest.warns(UserWarning, match="CLIP is compiled"):
+        part = lens.wrap(inside)
+    found = lens.capture(part, pictures, "image.layer4", progress=False)
     np.testing.assert_array_equal(found["image.layer4"], expected)
 
 

@@ -56,9 +56,9 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
 
     Examples
     --------
-    >>> maps = lens.attention(lens.load("ViT-B-32"), picture, "a dog")
+    >>> maps = lens.attention(lens.load("glyph-vit"), picture, "a dog")
     >>> maps["image.blocks.5.attention"].map(head=2).shape
-    (7, 7)
+    (8, 8)
     """
     if image is None and text is None:
         raise BadInput("There is nothing to look at: give an image, a text, or both.")

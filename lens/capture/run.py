@@ -17,8 +17,10 @@ from lens.capture.forwarding import Forward, check_numbers
 from lens.capture.hooks import record
 from lens.capture.inputs import image_batches, named_batches, text_batches
 from lens.capture.memory import check_fits
+from lens.devices import chosen_device, moved
 from lens.errors import BadInput, LensError
 from lens.model import Model
+from lens.precision import Precision, autocast, in_bf16
 from lens.sites import Site, unit_values
 
 __all__ = ["capture"]
@@ -38,6 +40,7 @@ def capture(
     strict: bool = False,
     progress: bool = True,
     device: str | torch.device | None = None,
+    precision: Precision = "fp32",
 ) -> Activations:
     """Run a model on some inputs and keep what some of its sites compute, in memory.
 
@@ -67,6 +70,9 @@ def capture(
         Whether to show a bar.
     device : str or torch.device, optional
         Where to run; the model is moved there and back.
+    precision : {"fp32", "bf16", "auto"}
+        "fp32" runs the model in its own arithmetic; "bf16" under autocast, about twice as fast
+        where the processor is made for it; "auto" decides by the processor.
 
     Returns
     -------
@@ -103,9 +109,10 @@ def capture(
         read_at = positions.array[: len(labels)] if tower == "text" else None
         return Activations(arrays, chosen, labels, batches.skipped, read_at)
 
+    arithmetic = autocast(device or model.device, in_bf16(precision, device or model.device))
     bar = tqdm(total=batches.total, desc="capture", unit="input", disable=not progress)
     try:
-        with bar, _on(model, device), torch.no_grad(), record(chosen) as taps:
+        with bar, _on(model, device), torch.no_grad(), arithmetic, record(chosen) as taps:
             forward = Forward(taps)
             for batch, names in batches:
                 for part in forward(batch):
@@ -166,11 +173,11 @@ def _check_size(sites: Sequence[Site], total: int | None, reduce: Reduce) -> Non
 @contextmanager
 def _on(model: Model, device: str | torch.device | None) -> Iterator[None]:
     """Run a model on a device, and bring it back."""
-    if device is None or torch.device(device) == model.device:
+    if device is None or chosen_device(device) == model.device:
         yield
         return
     home = model.device
-    model.module.to(device)
+    moved(model.module, device)
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ __all__ = [
     "Ran",
     "evaluating",
     "first_tensor",
+    "is_compiled",
     "layout_of",
     "shapes",
     "trace",
@@ -149,21 +150,23 @@ def layout_of(
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Run a module in eval mode, uncompiled; each of its modules gets its own mode back."""
-    training, compiled = [], False
-    for child in module.modules():
-        if child.training:
-            training.append(child)
-        # Hooks that are added after compiling would never fire.
-        compiled = compiled or hasattr(child, "_orig_mod")
-        compiled = compiled or getattr(child, "_compiled_call_impl", None) is not None
+    training = [child for child in module.modules() if child.training]
     for child in training:
         child.training = False
     try:
-        with _eager() if compiled else nullcontext():
+        with _eager() if is_compiled(module) else nullcontext():
             yield
     finally:
         for child in training:
             child.training = True
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Tell whether any part of a module runs through torch.compile."""
+    return any(
+        hasattr(child, "_orig_mod") or getattr(child, "_compiled_call_impl", None) is not None
+        for child in module.modules()
+    )
 
 
 def _eager() -> AbstractContextManager[None]:

@@ -127,7 +127,7 @@ RECIPES = {
         warmup=200,
         weight_decay=0.05,
         read_from=0.6,
-        harder_within=1500,
+        harder_within=3000,
         teacher="glyph-rn",
         seed=1,
     ),

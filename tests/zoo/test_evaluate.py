@@ -13,9 +13,9 @@ def resnet():
     return zoo.load("glyph-rn")
 
 
-@pytest.fixture(scope="module")
-def named(resnet):
-    return ZeroShot(resnet)
+@pytest.fixture(scope="module", params=zoo.names())
+def named(request):
+    return ZeroShot(zoo.load(request.param))
 
 
 @pytest.fixture(scope="module")

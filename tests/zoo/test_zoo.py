@@ -7,12 +7,8 @@ import lens
 from lens import zoo
 from lens.errors import BadWeights, UnknownModel
 
-UNTRAINED = pytest.mark.xfail(
-    raises=BadWeights, strict=True, reason="glyph-vit ships with no weights yet"
-)
 
-
-@pytest.mark.parametrize("name", ["glyph-rn", pytest.param("glyph-vit", marks=UNTRAINED)])
+@pytest.mark.parametrize("name", zoo.names())
 def test_opens_with_the_classes_of_open_clip_and_leaves_the_generator_alone(name):
     from open_clip.model import CLIP
 
