@@ -60,11 +60,15 @@ def main() -> None:
     """Print one line a model."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", default="*", help="a glob over the names")
+    parser.add_argument("--start", help="go on from this model, where a walk was cut off")
     parser.add_argument("--limit", type=int, help="stop after so many models")
     args = parser.parse_args()
     torch.set_grad_enabled(False)
     logging.disable(logging.WARNING)  # random weights are what is asked for
     chosen = {name: make for name, make in makers().items() if fnmatchcase(name, args.only)}
+    if args.start is not None:
+        names = list(chosen)
+        chosen = {name: chosen[name] for name in names[names.index(args.start) :]}
     print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", flush=True)
     begun, rows = time.perf_counter(), []
     for name, make in list(chosen.items())[: args.limit]:
@@ -124,10 +128,11 @@ def attention_of(model: lens.model.Model) -> tuple[int, float | None]:
     count, worst = 0, None
     for tower in model.towers:
         given: dict[str, list[Tensor]] = {}
+        taken: dict[str, list[Tensor]] = {}
         with ExitStack() as attached:
             seen = attached.enter_context(watched(model, tower))
             for path, child in model.module.named_modules():
-                hook = child.register_forward_hook(keeping(given, path))
+                hook = child.register_forward_hook(keeping(given, taken, path))
                 attached.callback(hook.remove)
             model.run(tower, inputs_of(model, tower))
         count += len(seen)
@@ -135,40 +140,55 @@ def attention_of(model: lens.model.Model) -> tuple[int, float | None]:
         for number, (layer, call) in enumerate(seen):
             path = paths[layer]
             earlier = sum(other == layer for other, _ in seen[:number])
-            error = difference(model.module.get_submodule(path), call, given[path][earlier])
+            module = model.module.get_submodule(path)
+            last = next((p for p in MIXED if p in dict(module.named_modules())), "")
+            mixed = taken.get(f"{path}.{last}")
+            if mixed is not None:  # what the model itself gives to the layer that mixes the heads
+                error = before_mixing(module, call, mixed[earlier])
+            else:
+                error = after_mixing(module, last, call, given[path][earlier])
             if error is not None:
                 worst = error if worst is None else max(worst, error)
     return count, worst
 
 
-def keeping(given: dict[str, list[Tensor]], path: str) -> Callable[..., None]:
-    """A hook that lists what a module gives."""
+def keeping(
+    given: dict[str, list[Tensor]], taken: dict[str, list[Tensor]], path: str
+) -> Callable[..., None]:
+    """A hook that lists what a module gives and takes."""
 
     def hook(module: nn.Module, args: Any, output: Any) -> None:
-        tensor = first_tensor(output)
-        if tensor is not None:
-            given.setdefault(path, []).append(tensor.clone())
+        for listed, value in ((given, output), (taken, args)):
+            tensor = first_tensor(value)
+            if tensor is not None:
+                listed.setdefault(path, []).append(tensor.clone())
 
     return hook
 
 
-def difference(module: nn.Module, call: Attended, output: Tensor) -> float | None:
+def before_mixing(module: nn.Module, call: Attended, taken: Tensor) -> float | None:
+    """``softmax(q k^T) v`` against what the module's last layer takes."""
+    made = [call.heads.transpose(1, 2).flatten(2)]
+    for key in ("inner_attn_ln", "norm"):  # of the heads together, in some towers
+        norm = module._modules.get(key)
+        if norm is not None and getattr(norm, "normalized_shape", None) == made[0].shape[-1:]:
+            made.append(norm(made[0]))
+    if made[0].numel() != taken.numel():
+        return None
+    return min(float((m.reshape(taken.shape) - taken).abs().max()) for m in made)
+
+
+def after_mixing(module: nn.Module, last: str, call: Attended, output: Tensor) -> float | None:
     """``softmax(q k^T) v`` through the module's own last layer, against the module's output.
 
-    None where it is not known what the module does after attending.
+    For torch's own layer, which mixes the heads itself. None where it is not known what a module
+    does after attending.
     """
     made = call.heads.transpose(1, 2).flatten(2)
-    for key in ("inner_attn_ln", "norm"):  # of the heads together, before they are mixed
-        norm = module._modules.get(key)
-        if norm is not None and getattr(norm, "normalized_shape", None) == made.shape[-1:]:
-            made = norm(made)
-    last = next((p for p in MIXED if p in dict(module.named_modules())), None)
-    if last is not None:
+    if last:
         made = module.get_submodule(last)(made.to(output.dtype))
     if output.ndim == 3 and made.shape != output.shape and made.shape[0] == output.shape[1]:
         output = output.transpose(0, 1)  # tokens first
-    if output.ndim == 4:  # a map, channels first
-        output = output.flatten(2).transpose(1, 2)
     if made.numel() != output.numel():
         return None
     return float((made.reshape(output.shape) - output).abs().max())

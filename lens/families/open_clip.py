@@ -127,7 +127,7 @@ def context_length(module: Any) -> int:
     text = getattr(module, "text", None)
     for holder in (text, module):
         length = getattr(holder, "context_length", None)
-        if isinstance(length, int):
+        if isinstance(length, int) and length:  # none where a language model counts no places
             # A language model of transformers counts places that its padding takes, and open_clip's
             # tokenizers give it no more than they give to others.
             return min(length, 77) if hasattr(text, "config") else length
