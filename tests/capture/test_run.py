@@ -133,3 +133,28 @@ def test_memory_is_told_where_linux_tells_it(tmp_path):
     assert memory._of_container(str(tmp_path / "max"), str(tmp_path / "current")) == 3000
     (tmp_path / "max").write_text("max\n")
     assert memory._of_container(str(tmp_path / "max"), str(tmp_path / "current")) is None
+
+
+@pytest.mark.parametrize("error", [RuntimeError("disk"), KeyboardInterrupt()])
+def test_a_data_set_that_fails_leaves_the_model_as_it_was(tiny_vit, small_pictures, error):
+    class Broken(torch.utils.data.Dataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            if index == 4:
+                raise error
+            return small_pictures[index], 0
+
+    mine = []
+    block = tiny_vit.module.visual.transformer.resblocks[1]
+    handle = block.register_forward_hook(lambda *_: mine.append(1))
+    try:
+        with pytest.raises(type(error)):
+            capture(tiny_vit, Broken(), ["image.blocks.*", "image.*.pattern"], batch_size=2)
+        assert mine == [1, 1]
+        assert [len(m._forward_hooks) for m in tiny_vit.module.modules()].count(1) == 1
+        assert not any(m._forward_pre_hooks for m in tiny_vit.module.modules())
+        assert not torch.overrides._get_current_function_mode_stack()
+    finally:
+        handle.remove()
