@@ -1,7 +1,7 @@
 """What an attention call attends to, worked out from the call's own arguments.
 
-Attention that is not written out by hand goes through one of two functions of torch, whatever
-kernel runs underneath. A `TorchFunctionMode` sees both as they are called, so
+Attention goes through one of two functions of torch, whatever kernel runs underneath, or is written
+out by hand as two products. A `TorchFunctionMode` sees them as they are called, so
 nothing of the model is replaced: the call runs as it would, and its arguments (queries after
 rotary positions and norms, masks, scales) say exactly what it attends to.
 """
@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lens.errors import BadInput
+from lens.families.by_hand import PRODUCTS, SOFTMAXES, ByHand
 
 __all__ = ["PARTS", "Attended", "Part", "Watch"]
 
@@ -47,6 +48,9 @@ class Attended:
         Of the scores; one over the root of the width by default.
     pattern, heads : Tensor, optional
         What takes the place of those that would be worked out.
+    by_hand : bool
+        Whether the model has computed the pattern itself. Its queries and keys may be scaled
+        already, and how they became scores is not known.
     """
 
     def __init__(
@@ -59,8 +63,10 @@ class Attended:
         *,
         pattern: Float[Tensor, "batch heads queries keys"] | None = None,
         heads: Float[Tensor, "batch heads queries value"] | None = None,
+        by_hand: bool = False,
     ) -> None:
         self.q, self.k, self.v = q, k, v
+        self._by_hand = by_hand
         self._hidden, self._scale = hidden, scale
         if pattern is not None:
             self.pattern = pattern
@@ -95,8 +101,21 @@ class Attended:
             return _wide(self.pattern) @ _wide(self.v)
 
     def changed(self, part: Part, value: Tensor) -> Attended:
-        """The same call with one part changed, and what follows from that part worked out anew."""
-        given: dict[str, Any] = {"q": self.q, "k": self.k, "v": self.v}
+        """The same call with one part changed, and what follows from that part worked out anew.
+
+        Raises
+        ------
+        BadInput
+            If it is a query or a key, and the model has computed the scores from it by hand.
+        """
+        if self._by_hand and value is getattr(self, part):
+            return self  # it is the model's own, and in its graph
+        if self._by_hand and part in ("q", "k"):
+            raise BadInput(
+                f"Attention that is written out by hand has its scores when its {part} is seen: "
+                f"edit its pattern, v or heads, or open the model with attn_implementation='sdpa'."
+            )
+        given: dict[str, Any] = {"q": self.q, "k": self.k, "v": self.v, "by_hand": self._by_hand}
         given |= {"hidden": self._hidden, "scale": self._scale}
         if part == "heads" or (part == "v" and "pattern" in self.__dict__):
             given["pattern"] = self.pattern
@@ -116,6 +135,11 @@ class Watch(TorchFunctionMode):
     def __init__(self, listener: Callable[[Attended], Attended | None]) -> None:
         super().__init__()
         self.listener = listener
+        self._by_hand = ByHand()
+
+    def __exit__(self, *error: Any) -> None:
+        self._by_hand.forget()
+        super().__exit__(*error)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -125,6 +149,9 @@ class Watch(TorchFunctionMode):
         if func is F.multi_head_attention_forward:
             return self._layer(func, args, kwargs)
         output = func(*args, **kwargs)
+        if func in PRODUCTS or func in SOFTMAXES:
+            parts = self._by_hand.see(func, args, output)
+            return output if parts is None else self._written_out(parts, output)
         if func is F.scaled_dot_product_attention:
             call = _of_product(*args, **kwargs)
             made = self.listener(call)
@@ -132,6 +159,12 @@ class Watch(TorchFunctionMode):
                 return output
             return _instead(output, made.heads, call.heads)
         return output
+
+    def _written_out(self, parts: tuple[Tensor, Tensor, Tensor, Tensor], output: Tensor) -> Tensor:
+        q, k, v, pattern = parts
+        call = Attended(q, k, v, pattern=pattern, heads=output, by_hand=True)
+        made = self.listener(call)
+        return output if made is None or made is call else made.heads.to(output.dtype)
 
     def _layer(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a whole layer, whose projections are its own."""

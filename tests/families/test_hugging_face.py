@@ -9,6 +9,7 @@ from PIL import Image
 
 import lens
 from lens import edit
+from lens.capture.attention import watched
 from lens.capture.hooks import forward_to
 from lens.errors import BadInput
 from lens.sites import by_position, unit_maps, unit_values
@@ -247,15 +248,33 @@ def test_names_are_those_of_open_clip(family, tiny_vit):
         assert [n for n in family(name).sites.names if "head.attention" not in n] == wanted
 
 
-def test_attention_is_read_where_it_is_torchs_and_refused_where_it_is_not(family):
-    maps = lens.attention(family("clip"), torch.randn(3, 32, 32))
+def test_attention_is_the_same_by_torch_and_by_hand(family):
+    model = family("clip")
     with torch.no_grad():
         eager = transformers.CLIPModel._from_config(
-            family("clip").module.config, attn_implementation="eager"
+            model.module.config, attn_implementation="eager"
         ).eval()
-    assert maps["image.blocks.0.attention"].pattern.shape == (1, 2, 17, 17)
-    with pytest.raises(BadInput, match="'sdpa'"):
-        lens.attention(lens.wrap(eager), torch.randn(3, 32, 32))
+    eager.load_state_dict(model.module.state_dict())
+    picture = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    maps, others = (lens.attention(m, picture) for m in (model, lens.wrap(eager)))
+    assert list(maps) == list(others)
+    for name, layer in maps.items():
+        assert layer.pattern.shape == (1, 2, 17, 17)
+        for part in ("pattern", "v", "heads"):
+            one, other = getattr(layer, part), getattr(others[name], part)
+            np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["align", "perceiver"])
+def test_attention_that_is_only_written_by_hand(family, name):
+    model = family(name)
+    tower = "text" if name == "align" else "image"
+    layers = model.attention_layers(tower)
+    assert layers
+    with torch.no_grad(), watched(model, tower) as seen:
+        model.run(tower, batch_of(model, tower))
+    for _, call in seen:
+        torch.testing.assert_close(call.pattern @ call.v, call.heads, rtol=1e-5, atol=1e-5)
 
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "dog", "two", "cats"]
