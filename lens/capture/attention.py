@@ -73,8 +73,8 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
             layers += _layers(model, tower, as_batch(model, tower, inputs))
     if not layers:
         raise BadInput(
-            f"{model.name} computes no attention that can be read: it calls none of torch's functions "
-            f"for it, and multiplies no softmax of a product by hand."
+            f"{model.name} computes no attention that can be read: it calls none of torch's "
+            f"functions for it, and multiplies no softmax of a product by hand."
         )
     return AttentionMaps(model.name, layers)
 
