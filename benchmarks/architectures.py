@@ -13,7 +13,7 @@ from torch import nn
 #: Parameters of the largest model that is built in full depth.
 MOST = 400_000_000
 #: Bytes that a model may take with its activations: a larger one is not built.
-MEMORY = 8_000_000_000
+MEMORY = 16_000_000_000
 #: Blocks of a tower that was cut down.
 DEPTH = 4
 
