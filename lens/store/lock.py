@@ -19,7 +19,7 @@ try:
 except ImportError:  # Windows: the file's own word has to do
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["LOCK", "writing_to"]
+__all__ = ["LOCK", "writer_of", "writing_to"]
 
 LOCK = "writer.json"
 #: Seconds without a sign of life after which a writer on another machine counts as dead, and
@@ -70,6 +70,12 @@ def writing_to(place: Place) -> Iterator[Callable[[], None]]:
         yield sign
     finally:
         place.remove(LOCK)
+
+
+def writer_of(place: Place) -> str | None:
+    """Tell who is writing a store, None if nobody is."""
+    owner = _read(place)
+    return None if owner is None or not _alive(owner) else _named(owner)
 
 
 @contextmanager
@@ -152,8 +158,11 @@ def _started(pid: int) -> str | None:
 
 
 def _busy(place: Place, owner: dict[str, Any]) -> StoreBusy:
-    who = f"process {owner['pid']} on {owner['host']}" if {"pid", "host"} <= set(owner) else "one"
     return StoreBusy(
-        f"Another process is writing {place} ({who}); wait for it to end, or give store= another "
-        f"name."
+        f"Another process is writing {place} ({_named(owner)}); wait for it to end, or give store= "
+        f"another name."
     )
+
+
+def _named(owner: dict[str, Any]) -> str:
+    return f"process {owner.get('pid', '?')} on {owner.get('host', 'this machine')}"

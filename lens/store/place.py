@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lens.errors import NotWritten
+from lens.errors import BadStore, NotWritten
 
 __all__ = ["PARTIAL", "Place"]
 
@@ -59,11 +59,14 @@ class Place:
         """
         if self.folder is None:
             return self._remote.cat_file(f"{self._root}/{name}", start=start, end=stop)
-        with (self.folder / name).open("rb", buffering=0 if start is not None else -1) as file:
-            if start is None:
-                return file.read()
-            file.seek(start)
-            return file.read(-1 if stop is None else stop - start)
+        try:
+            with (self.folder / name).open("rb", buffering=0 if start is not None else -1) as file:
+                if start is None:
+                    return file.read()
+                file.seek(start)
+                return file.read(-1 if stop is None else stop - start)
+        except PermissionError as error:
+            raise BadStore(f"{self.name} may not be read: there is no permission.") from error
 
     def has(self, name: str) -> bool:
         """Tell whether a file or folder exists."""
@@ -82,7 +85,7 @@ class Place:
         try:
             with os.scandir(self.folder / name) as entries:
                 return {entry.name: entry.stat().st_size for entry in entries}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
 
     def size(self, name: str) -> int | None:
@@ -178,7 +181,8 @@ class Place:
         there = self.folder
         while not there.exists():
             there = there.parent
-        return shutil.disk_usage(there).free
+        usage = shutil.disk_usage(there)
+        return usage.free if usage.total else None  # such as /proc, which is no disk
 
     def __repr__(self) -> str:
         return self.name

@@ -375,13 +375,10 @@ class Store(Mapping[str, LazyArray]):
         raise UnknownSite(f"{self.path} has nothing of {name!r}.{suggestion(name, self.sites)}")
 
     def _title(self) -> str:
+        settings, count = self.manifest.settings, f"{self.manifest.count:,} inputs"
         done = "" if self.finished else f", {self.rows_done:,} of them done"
-        how = self.manifest.settings["reduce"]
-        coded = ", uint8" if self.manifest.settings["quantize"] else ""
-        return (
-            f"Store {self.path} of {self.manifest.model} on {self.manifest.count:,} inputs{done} "
-            f"({how}{coded})"
-        )
+        how = settings["reduce"] + (", uint8" if settings["quantize"] else "")
+        return f"Store {self.path} of {self.manifest.model} on {count}{done} ({how})"
 
     def _shapes(self) -> list[tuple[str, str]]:
         return [
