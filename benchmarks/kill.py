@@ -104,11 +104,22 @@ def killed_workers(store: Path, images: np.ndarray, span: float, times: int) -> 
 
 
 def ray_workers() -> list[int]:
-    """Numbers of the processes that hold our actors, of this cluster alone."""
-    from ray.util.state import list_actors
-
-    alive = list_actors(filters=[("state", "=", "ALIVE"), ("class_name", "=", "Worker")])
-    return [actor.pid for actor in alive if actor.pid]
+    """Numbers of the processes that hold our actors: grandchildren of this one, and no others."""
+    parents, titles = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            number, fields = int(folder.name), (folder / "stat").read_text().rsplit(")", 1)[1]
+            titles[number] = (folder / "cmdline").read_bytes().decode(errors="replace")
+        except (OSError, IndexError):
+            continue
+        parents[number] = int(fields.split()[1])
+    return [
+        number
+        for number, title in titles.items()
+        if title.startswith("ray::Worker")
+        and parents.get(parents.get(parents[number], 0), 0) == os.getpid()
+        or (title.startswith("ray::Worker") and parents.get(parents[number]) == os.getpid())
+    ]
 
 
 def main() -> None:
@@ -126,7 +137,7 @@ def main() -> None:
     if ray:
         import ray as engine
 
-        engine.init(num_cpus=2, include_dashboard=True, log_to_driver=False)
+        engine.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     folder = Path(tempfile.mkdtemp(prefix="lens-kill-"))
     same = hits = 0
     try:

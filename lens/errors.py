@@ -21,6 +21,7 @@ __all__ = [
     "UnitOutOfRange",
     "UnknownModel",
     "UnknownSite",
+    "WorkerLost",
     "nearest",
     "suggestion",
 ]
@@ -90,6 +91,10 @@ class StoreBusy(LensError, RuntimeError):
 
 class NotWritten(LensError, OSError):
     """A file that could not be written: a full disk, or no permission."""
+
+
+class WorkerLost(LensError, RuntimeError):
+    """Workers of a cluster that die again and again."""
 
 
 class MissingOption(LensError):

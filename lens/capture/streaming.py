@@ -65,8 +65,10 @@ def stream(
     named = _checked(reduce, quantize, chosen, batch_size, block_rows, workers, engine)
     source = source_of(inputs, model, chosen[0].tower)
     place = Place(store)
-    with _on(model, device):
-        manifest = _manifest(model, chosen, source, named, quantize, batch_size, block_rows)
+    ray = engine == "ray"
+    where = torch.device(device or model.device).type  # with Ray, the driver need not have it
+    with _on(model, None if ray else device):
+        manifest = _manifest(model, chosen, source, named, quantize, batch_size, block_rows, where)
         layout = Layout(manifest)
         if is_same(place, manifest) and not left_to_do(place, layout):
             return open_store(store)
@@ -78,7 +80,7 @@ def stream(
             begin(place, manifest, layout)
             left = left_to_do(place, layout)
             reading = workers or min(READERS, os.cpu_count() or 1)
-            if engine == "ray":
+            if ray:
                 from lens.capture.on_ray import made_on_ray
 
                 made = made_on_ray(
@@ -222,6 +224,7 @@ def _manifest(
     quantize: str | None,
     batch_size: int,
     block_rows: int | None,
+    device: str,
 ) -> Manifest:
     from importlib.metadata import version
 
@@ -229,6 +232,9 @@ def _manifest(
     row *= 2 * (kept_positions(reduce) or 1) if reduce.startswith("top") else 1
     rows = min(block_rows, source.count) if block_rows else None
     tower = sites[0].tower
+    # `image.layer4.pre_relu` is a place that goes by another name; a store has no model to ask.
+    table = [site for site in model.sites("*") if site.tower == tower]
+    before = [(place.pre_activation, f"{place.name}.pre_relu") for place in table]
     return Manifest(
         model=model.name,
         weights=model.fingerprint,
@@ -244,10 +250,10 @@ def _manifest(
             "quantize": quantize,
             "batch_size": batch_size,
             "rows_per_block": rows or rows_in_a_block(row, batch_size, source.count),
-            "device": model.device.type,
+            "device": device,
             "dtype": str(model.dtype).removeprefix("torch."),
         },
-        sites=tuple(_stored(site) for site in sites),
+        sites=tuple(_stored(site, before) for site in sites),
         made_with={"lens": version("lens-workbench"), "torch": str(torch.__version__)},
     )
 
@@ -256,7 +262,7 @@ def _numbers(site: Site) -> int:
     return site.n_positions * site.n_units
 
 
-def _stored(site: Site) -> StoredSite:
+def _stored(site: Site, before: Sequence[tuple[Site, str]]) -> StoredSite:
     layout, shape = site.layout, site.shape
     if layout == "TBD":  # kept batch first
         layout = "BTD"
@@ -272,6 +278,9 @@ def _stored(site: Site) -> StoredSite:
         n_prefix=site.n_prefix,
         grid=site.grid,
         calls=site.calls,
+        aliases=tuple(
+            name for place, name in before if place == site and site.model.has_site(name)
+        ),
     )
 
 

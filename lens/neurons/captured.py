@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from lens.errors import BadInput
+from lens.errors import BadInput, UnknownSite
 
 __all__ = ["captured_values"]
 
@@ -36,9 +37,9 @@ def captured_values(
     BadInput
         If the stimuli are others, or not as many.
     """
-    name = None if site is None else str(getattr(site, "name", site))
-    if name is not None and f"{name}.pre_relu" in captured:
-        name = f"{name}.pre_relu"
+    name = captured._name(site)
+    with suppress(UnknownSite):
+        name = captured._name(f"{name if site is None else getattr(site, 'name', site)}.pre_relu")
     _check_same(captured, stimuli)
     values = captured.values_of(name, pool)
     if not getattr(captured, "finished", True):
@@ -61,7 +62,7 @@ def captured_values(
     valid = getattr(captured, "valid", None)
     if valid is not None and not valid.all():
         values, table = values[valid], table[valid].reset_index(drop=True)
-    return values, table, name or next(iter(captured))
+    return values, table, name
 
 
 def _check_same(captured: Any, stimuli: Any) -> None:

@@ -23,7 +23,7 @@ class StoredSite:
     """A site as the store remembers it, without its model.
 
     Attributes are those of `lens.sites.Site`; `layout` and `shape` are those of the stored rows,
-    batch axis first.
+    batch axis first. `aliases` are other names of the place, such as ``image.layer4.pre_relu``.
     """
 
     name: str
@@ -37,6 +37,7 @@ class StoredSite:
     n_prefix: int
     grid: tuple[int, int] | None
     calls: int = 1
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Manifest:
     def identity(self) -> dict[str, Any]:
         """Return what has to agree for a run to go on, by the names that a message uses."""
         settings = {name.replace("_", " "): value for name, value in self.settings.items()}
-        sites = [asdict(site) for site in self.sites]
+        sites = [{**asdict(site), "aliases": None} for site in self.sites]
         return {
             "model": self.model,
             "weights": self.weights,
@@ -137,7 +138,14 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
             raise ValueError
         body.pop("version")
         sites = tuple(
-            StoredSite(**{**site, "shape": tuple(site["shape"]), "grid": _pair(site["grid"])})
+            StoredSite(
+                **{
+                    **site,
+                    "shape": tuple(site["shape"]),
+                    "grid": _pair(site["grid"]),
+                    "aliases": tuple(site["aliases"]),
+                }
+            )
             for site in body.pop("sites")
         )
         return Manifest(**body, sites=sites)

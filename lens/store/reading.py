@@ -370,7 +370,7 @@ class Store(Mapping[str, LazyArray]):
         for kept in self.sites.values():  # another name of the same place
             if not isinstance(site, str) and (kept.path, kept.at) == (site.path, site.at):
                 return kept.name
-            if kept.at == "output" and kept.path == name:
+            if name in kept.aliases or (kept.at == "output" and kept.path == name):
                 return kept.name
         raise UnknownSite(f"{self.path} has nothing of {name!r}.{suggestion(name, self.sites)}")
 

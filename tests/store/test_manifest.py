@@ -47,7 +47,7 @@ def test_what_is_written_is_read_back(model, name, count):
     written = manifest(
         model=model,
         dataset={"kind": "files", "count": count, "fingerprint": "x"},
-        sites=(site(name), site(name + "2", grid=None, shape=())),
+        sites=(site(name), site(name + "2", grid=None, shape=(), aliases=("a", "b"))),
     )
     assert parse_manifest(written.dump(), "here") == written
 
