@@ -87,39 +87,48 @@ def killed_processes(store: Path, images: np.ndarray, span: float, times: int) -
 def killed_workers(store: Path, images: np.ndarray, span: float, times: int) -> int:
     """Kill workers of a Ray run at random moments; returns the kills that hit."""
     hits = [0]
+    ended = threading.Event()
 
     def kill() -> None:
         for _ in range(times):
+            while not ray_workers() and not ended.is_set():  # they are starting
+                time.sleep(0.05)
             time.sleep(random.uniform(0, span))
             found = ray_workers()
-            if found:
+            if found and not ended.is_set():
                 os.kill(random.choice(found), signal.SIGKILL)
                 hits[0] += 1
 
     killer = threading.Thread(target=kill)
     killer.start()
-    run(store, images, "ray")
-    killer.join()
+    try:
+        run(store, images, "ray")
+    finally:
+        ended.set()
+        killer.join()
     return hits[0]
 
 
 def ray_workers() -> list[int]:
-    """Numbers of the processes that hold our actors: grandchildren of this one, and no others."""
+    """Numbers of the processes that hold our actors: below this process, and no others."""
     parents, titles = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            number, fields = int(folder.name), (folder / "stat").read_text().rsplit(")", 1)[1]
-            titles[number] = (folder / "cmdline").read_bytes().decode(errors="replace")
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            titles[int(folder.name)] = (folder / "cmdline").read_bytes().decode(errors="replace")
         except (OSError, IndexError):
             continue
-        parents[number] = int(fields.split()[1])
-    return [
-        number
-        for number, title in titles.items()
-        if title.startswith("ray::Worker")
-        and parents.get(parents.get(parents[number], 0), 0) == os.getpid()
-        or (title.startswith("ray::Worker") and parents.get(parents[number]) == os.getpid())
-    ]
+        parents[int(folder.name)] = int(fields[1])
+    actors = [number for number, title in titles.items() if title.startswith("ray::Worker")]
+    return [number for number in actors if os.getpid() in ancestors(number, parents)]
+
+
+def ancestors(number: int, parents: dict[int, int]) -> list[int]:
+    found = []
+    while number in parents:
+        number = parents[number]
+        found.append(number)
+    return found
 
 
 def main() -> None:
@@ -149,7 +158,7 @@ def main() -> None:
         if ray:
             start = time.perf_counter()
             run(folder / "ray", images, "ray")
-            span = time.perf_counter() - start
+            span = (time.perf_counter() - start) / 2  # the rest is starting
         wanted = bits(whole)
         disturb = killed_workers if ray else killed_processes
         for number in range(options.rounds):

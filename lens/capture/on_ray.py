@@ -75,7 +75,7 @@ def made_on_ray(
         count = workers or int(there.get("GPU" if on_gpu else "CPU", 1)) or 1
         count = min(count, len(todo))
         share = min(1.0, there.get("CPU", 1.0) / count)
-        kind = ray.remote(concurrency_groups={"asking": 1})(Worker)
+        kind = ray.remote(concurrency_groups={"asking": 1})(Worker)  # type: ignore[call-overload]
         options = {"num_cpus": share, "num_gpus": 1 if on_gpu else 0, "max_restarts": 0}
         names = [site.name for site in sites]
         job = ray.put((model, names, source, layout, torch.get_num_threads(), strict))

@@ -346,7 +346,7 @@ class Store(Mapping[str, LazyArray]):
 
     @property
     def group(self) -> zarr.Group:
-        """The store as plain zarr opens it."""
+        """The store as plain zarr opens it, which needs Python 3.11."""
         import zarr
 
         return zarr.open_group(self._place.address, mode="r")
