@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lens import attribution, capture, data, edit, errors, featurevis, neurons, zoo
+    from lens import attribution, capture, data, edit, errors, featurevis, neurons, store, zoo
     from lens.attribution.explain import attribute
     from lens.capture.attention import attention
     from lens.capture.tracing import trace
@@ -40,6 +40,7 @@ _ROOMS = (
     "errors",
     "featurevis",
     "neurons",
+    "store",
     "widgets",
     "zoo",
 )
@@ -60,6 +61,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "errors",
     "featurevis",
     "neurons",
+    "store",
     "widgets",
     "zoo",
 ]

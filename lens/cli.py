@@ -87,6 +87,39 @@ def _models(chosen: argparse.Namespace) -> None:
 
 
 def _capture(chosen: argparse.Namespace) -> None:
+    if chosen.status is not None:
+        from lens.store.status import status
+
+        print(status(chosen.status))
+        return
+    if not chosen.site:
+        raise BadInput("Which sites? --sites image.layer4 names one; globs such as 'image.*' too.")
+    if bool(chosen.inputs) == bool(chosen.data):
+        raise BadInput("What is to be looked at? Give files, a folder or texts, or --data instead.")
+    if chosen.store is None:
+        _capture_in_memory(chosen)
+        return
+    from lens.capture.run import capture
+
+    model = _model(chosen)
+    sites = model.sites(chosen.site)
+    store = capture(
+        model,
+        _inputs(chosen, sites[0].tower == "text"),
+        sites,
+        store=chosen.store,
+        reduce=_reduction(chosen.reduce),
+        quantize=chosen.quantize,
+        batch_size=chosen.batch_size,
+        budget=chosen.budget,
+        workers=chosen.workers,
+        engine=chosen.engine,
+        strict=chosen.strict,
+    )
+    print(store)
+
+
+def _capture_in_memory(chosen: argparse.Namespace) -> None:
     import numpy as np
 
     from lens.capture.run import capture
@@ -94,15 +127,11 @@ def _capture(chosen: argparse.Namespace) -> None:
     out = _named(chosen.out, ".npz")
     model = _model(chosen)
     sites = model.sites(chosen.site)
-    text = sites[0].tower == "text"
-    inputs = chosen.inputs if text else [Path(name) for name in chosen.inputs]
-    if not text and len(inputs) == 1:
-        inputs = inputs[0]  # a folder, say
     acts = capture(
         model,
-        inputs,
+        _inputs(chosen, sites[0].tower == "text"),
         sites,
-        reduce=None if chosen.reduce == "none" else chosen.reduce,
+        reduce=_reduction(chosen.reduce),
         batch_size=chosen.batch_size,
         strict=chosen.strict,
     )
@@ -110,6 +139,26 @@ def _capture(chosen: argparse.Namespace) -> None:
     np.savez(out, **arrays)
     print(acts)
     print(f"saved {out}")
+
+
+def _inputs(chosen: argparse.Namespace, text: bool) -> Any:
+    """Say what is looked at: the embedded stimuli, a folder, files, or texts."""
+    if chosen.data == "glyphs":
+        from lens.data import glyphs
+
+        return glyphs().stimuli(per_cell=12)
+    given = [chosen.data] if chosen.data else chosen.inputs
+    if text:
+        return given
+    paths = [Path(name) for name in given]
+    missing = next((path for path in paths if not path.exists()), None)
+    if missing is not None and len(paths) == 1:
+        raise BadInput(f"There is no file or folder {str(missing)!r}.")
+    return paths[0] if len(paths) == 1 else paths
+
+
+def _reduction(name: str) -> str | None:
+    return None if name in ("none", "full") else name
 
 
 def _visualize(chosen: argparse.Namespace) -> None:
@@ -219,21 +268,37 @@ def _parser() -> argparse.ArgumentParser:
     capture = command(
         "capture",
         _capture,
-        "what sites of a model compute on pictures or texts, as an .npz file",
-        "lens capture photos/ --site image.layer4 --out acts.npz",
+        "what sites of a model compute on pictures or texts, as an .npz file or a store on disk",
+        "lens capture --data photos/ --sites image.layer4 --reduce mean --store acts.zarr\n"
+        "  lens capture --status acts.zarr\n"
+        "  lens capture photos/ --site image.layer4 --out acts.npz",
     )
     capture.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="pictures or a folder; texts for a text site"
+        "inputs", nargs="*", metavar="INPUT", help="pictures or a folder; texts for a text site"
     )
     capture.add_argument(
-        "--site", action="append", required=True, metavar="SITE", help="a name or glob; repeatable"
+        "--data", metavar="DATA", help="a folder; or glyphs, 12 of every concept and rendering"
     )
+    sites = capture.add_mutually_exclusive_group()
+    sites.add_argument("--site", action="append", metavar="SITE", help="a name or glob; repeatable")
+    sites.add_argument("--sites", dest="site", nargs="+", metavar="SITE", help="several of them")
     capture.add_argument(
         "--reduce",
-        choices=["none", "mean", "max", "cls", "eot"],
         default="none",
-        help="keep one number a unit; default: none",
+        metavar="HOW",
+        help="mean, max, cls or eot: one number a unit; top8: the 8 largest positions (to a "
+        "store); default: none, everything",
     )
+    capture.add_argument(
+        "--store", metavar="FOLDER", help="stream there; the same command again goes on"
+    )
+    capture.add_argument("--status", metavar="STORE", help="tell how far a store is, and stop")
+    capture.add_argument("--quantize", choices=["uint8"], help="a byte a number in the store")
+    capture.add_argument(
+        "--budget", metavar="SIZE", help="such as '20 GB'; default: what is free on the disk"
+    )
+    capture.add_argument("--workers", type=_positive, metavar="N", help="threads, or Ray actors")
+    capture.add_argument("--engine", choices=["local", "ray"], default="local")
     capture.add_argument("--batch-size", type=_positive, default=64, help="default: 64")
     capture.add_argument("--strict", action="store_true", help="stop at a file that can't be read")
     capture.add_argument("--out", default="activations.npz", help="default: activations.npz")

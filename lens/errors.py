@@ -9,14 +9,19 @@ from typing import Any
 __all__ = [
     "BadImage",
     "BadInput",
+    "BadStore",
     "BadWeights",
     "LensError",
     "MissingOption",
     "NotDownloaded",
+    "NotWritten",
+    "StoreBusy",
+    "StoreMismatch",
     "TooLarge",
     "UnitOutOfRange",
     "UnknownModel",
     "UnknownSite",
+    "WorkerLost",
     "nearest",
     "suggestion",
 ]
@@ -63,11 +68,33 @@ class BadImage(BadInput):
 
 
 class TooLarge(BadInput):
-    """A picture or a result that would not fit into memory."""
+    """A picture or a result that would not fit into memory or onto the disk."""
 
 
 class BadWeights(LensError, ValueError):
     """NaN or infinity among a model's weights."""
+
+
+class BadStore(LensError, ValueError):
+    """A store that cannot be read as it is: damaged, edited by hand, or of a newer version."""
+
+
+class StoreMismatch(BadStore):
+    """A store that was made with another model, data set or setting; `.differs` names them."""
+
+    differs: tuple[str, ...] = ()
+
+
+class StoreBusy(LensError, RuntimeError):
+    """A store that another process is writing."""
+
+
+class NotWritten(LensError, OSError):
+    """A file that could not be written: a full disk, or no permission."""
+
+
+class WorkerLost(LensError, RuntimeError):
+    """Workers of a cluster that die again and again."""
 
 
 class MissingOption(LensError):

@@ -68,6 +68,31 @@ def test_capture_writes_what_capture_returns(pictures, tmp_path, capsys):
         assert list(saved["inputs"]) == acts.inputs
 
 
+def test_capture_streams_to_a_store_and_tells_how_far_it_is(pictures, tmp_path, capsys):
+    import lens
+
+    store = tmp_path / "acts.zarr"
+    command = ["capture", "--data", pictures, "--sites", "image.layer4", "image.layer3",
+               "--reduce", "mean", "--store", store, "--quantize", "uint8", *RANDOM]  # fmt: skip
+    assert run(*command) == 0
+    said = capsys.readouterr()
+    assert "3 inputs at 2 sites take" in said.out
+    assert "3/3" in said.err  # the bar
+    assert list(lens.store.open(store)) == ["image.layer4", "image.layer3"]
+    assert run(*command) == 0
+    assert run("capture", "--status", store) == 0
+    said = capsys.readouterr().out
+    assert "3 of 3 inputs (100%), 1 of 1 blocks" in said
+    assert said.endswith("finished\n")
+    (store / "blocks" / "00000000.json").unlink()
+    assert run("capture", "--status", store) == 0
+    assert "0 of 3 inputs (0%)" in (said := capsys.readouterr().out)
+    assert "the same lens capture again goes on" in said
+    command[command.index("mean")] = "max"
+    assert run(*command) == 2
+    assert "another reduce ('mean', not 'max')" in capsys.readouterr().err
+
+
 def test_capture_takes_texts_for_a_text_site(tmp_path):
     out = tmp_path / "texts.npz"
     site = ["--site", "text.embedding"]
@@ -114,6 +139,40 @@ def test_multimodal_prints_and_saves_the_table(tmp_path, capsys):
         ),
         (["capture", "no-such-folder/", "--site", "image.layer4", *RANDOM], "no-such-folder"),
         (["models", "RN5O"], "RN50"),
+        (["capture", "--data", "none/", "--sites", "image.layer4", *RANDOM], "'none'"),
+        (["capture", "--data", "glyphs", *RANDOM], "Which sites?"),
+        (["capture", "--sites", "image.layer4", *RANDOM], "--data"),
+        (["capture", "--status", "none.zarr"], "none.zarr does not exist"),
+        (
+            [
+                "capture",
+                "--data",
+                "glyphs",
+                "--sites",
+                "image.layer4",
+                "--store",
+                "x",
+                "--budget",
+                "1 MB",
+                *RANDOM,
+            ],
+            "the budget is 1.0 MB",
+        ),
+        (
+            [
+                "capture",
+                "--data",
+                "glyphs",
+                "--sites",
+                "image.layer4",
+                "--store",
+                "x",
+                "--reduce",
+                "median",
+                *RANDOM,
+            ],
+            "'median'",
+        ),
     ],
 )
 def test_a_mistake_gets_status_2_and_one_clear_line(

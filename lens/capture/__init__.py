@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lens.capture.activations import Activations
+    from lens.store import Store
 
 
 class _Verb(ModuleType):
     """A package that can be called."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Activations:
+    def __call__(self, *args: Any, **kwargs: Any) -> Activations | Store:
         from lens.capture.run import capture
 
         return capture(*args, **kwargs)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -23,9 +24,14 @@ from lens.model import Model
 from lens.precision import Precision, autocast, in_bf16
 from lens.sites import Site, unit_values
 
+if TYPE_CHECKING:
+    from lens.capture.streaming import Engine
+    from lens.store import Store
+
 __all__ = ["capture"]
 
-Reduce = Literal["mean", "max", "cls", "eot"] | Callable[[Site, Tensor], Tensor] | None
+Reduce = str | Callable[[Site, Tensor], Tensor] | None
+Sites = str | Site | Iterable[str | Site] | Callable[[Site], bool]
 POOLS = ("mean", "max", "cls", "eot")
 READERS = {"image": image_batches, "text": text_batches, "cross": named_batches}
 
@@ -33,7 +39,7 @@ READERS = {"image": image_batches, "text": text_batches, "cross": named_batches}
 def capture(
     model: Model,
     inputs: Any,
-    sites: str | Site | Iterable[str | Site] | Callable[[Site], bool],
+    sites: Sites,
     *,
     reduce: Reduce = None,
     batch_size: int = 64,
@@ -41,8 +47,14 @@ def capture(
     progress: bool = True,
     device: str | torch.device | None = None,
     precision: Precision = "fp32",
-) -> Activations:
-    """Run a model on some inputs and keep what some of its sites compute, in memory.
+    store: str | Path | None = None,
+    quantize: Literal["uint8"] | None = None,
+    budget: int | str | None = None,
+    workers: int | None = None,
+    block_rows: int | None = None,
+    engine: Engine = "local",
+) -> Activations | Store:
+    """Run a model on some inputs and keep what some of its sites compute, in memory or on disk.
 
     The model runs in eval mode without gradients, and only as far as the last site; it is left
     as it was.
@@ -60,7 +72,8 @@ def capture(
         Names and globs, as `model.sites(...)` takes them; of one tower.
     reduce : {"mean", "max", "cls", "eot"} or callable, optional
         Keep one number a unit (see `unit_values`; "eot" reads texts at their end), or what a
-        function of the site and its tensor gives, batch first.
+        function of the site and its tensor gives, batch first. For a store also "full", and
+        "top8" (any number): the largest positions of a unit and where they are; no function.
     batch_size : int
         How many inputs run at once.
     strict : bool
@@ -72,12 +85,28 @@ def capture(
         Where to run; the model is moved there and back.
     precision : {"fp32", "bf16", "auto"}
         "fp32" runs the model in its own arithmetic; "bf16" under autocast, about twice as fast
-        where the processor is made for it; "auto" decides by the processor.
+        where the processor is made for it; "auto" decides by the processor. A store keeps the
+        model's own: convert the model instead (`lens.load(dtype=...)`).
+    store : str or Path, optional
+        A folder, or an address that fsspec opens, to stream to: for data sets larger than memory.
+        Killed at any moment and called again, it goes on and ends with the same bits; a finished
+        store is returned at once. Rows stay in place: a skipped input has a row of NaN.
+    quantize : "uint8", optional
+        Keep a byte a number in a store, with a scale for each block and unit.
+    budget : int or str, optional
+        What a store may take, such as "20 GB"; by default what is free on the disk.
+    workers : int, optional
+        How many threads read and decode for a store; with ``engine="ray"`` how many actors compute.
+    block_rows : int, optional
+        How many rows of a store are written at once, a multiple of `batch_size`; by default about
+        32 MB, and at most 1,024.
+    engine : {"local", "ray"}
+        What fills a store: this process, or a Ray cluster.
 
     Returns
     -------
-    Activations
-        Float32 arrays by site name, one row an input, batch axis first.
+    Activations or Store
+        Float32 arrays by site name, one row an input, batch axis first; with `store`, on disk.
 
     Raises
     ------
@@ -87,14 +116,34 @@ def capture(
         If nothing could be read, or with `strict` the first that could not be; what had been
         captured until then is in the error's `.done`.
     TooLarge
-        If the result would not fit into memory, with the numbers.
+        If the result would not fit into memory, or onto the disk, with the numbers.
+    StoreMismatch
+        If the store was made with another model, data set or setting, by name.
+    StoreBusy
+        If another process is writing the store.
+    NotWritten
+        If the disk is full or the place may not be written to; what was written stays usable.
 
     Examples
     --------
     >>> acts = lens.capture(model, "pictures/", ["image.layer4"], reduce="mean")
     >>> acts["image.layer4"].shape
     (1000, 1024)
+    >>> store = lens.capture(model, "pictures/", "image.layer4", reduce="mean", store="acts.zarr")
+    >>> store.top(17, 100)
     """
+    if store is not None:
+        if precision != "fp32":
+            raise BadInput("A store keeps the model's own arithmetic: use lens.load(dtype=...).")
+        from lens.capture.streaming import stream
+
+        return stream(
+            model, inputs, sites, store=store, reduce=reduce, quantize=quantize,
+            batch_size=batch_size, block_rows=block_rows, strict=strict, progress=progress,
+            device=device, budget=budget, workers=workers, engine=engine,
+        )  # fmt: skip
+    if (quantize, budget, workers, block_rows, engine) != (None, None, None, None, "local"):
+        raise BadInput("quantize, budget, workers, block_rows and engine need store='a folder'.")
     chosen = _one_tower(model.sites(sites))
     tower = chosen[0].tower
     _check_reduce(reduce, tower)
@@ -137,7 +186,8 @@ def _reduced(site: Site, tensor: Tensor, reduce: Reduce, read_at: Tensor | None)
     if reduce == "eot":
         return tensor if site.layout == "BD" else unit_values(site, tensor, position=read_at)
     if reduce is not None:
-        return unit_values(site, tensor, reduce)
+        pool: Any = reduce
+        return unit_values(site, tensor, pool)
     return tensor.movedim(site.batch_axis, 0)
 
 

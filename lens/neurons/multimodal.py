@@ -56,10 +56,12 @@ def multimodal(
     Parameters
     ----------
     model_or_array
-        A model, or an array of unit values (stimuli, units).
+        A model; or what `lens.capture` made of the stimuli, in memory or a store; or an array of
+        unit values (stimuli, units).
     site
         Where in the model: a `Site` or its name; the last stage of the image tower if not given.
-        The values are those before the final ReLU, where there is one.
+        The values are those before the final ReLU, where there is one (and where the activations
+        have them). Of activations, the only site if not given.
     stimuli
         A `lens.data` stimulus set; if not given, the embedded glyphs: twelve of every concept
         in every rendering, of which six are held out.
@@ -114,6 +116,14 @@ def multimodal(
         raise BadInput(f"Unknown correction {correction!r}; did you mean {close[0]!r}?")
     if isinstance(site, pd.DataFrame):  # multimodal(array, table) reads naturally too
         site, table = None, site
+    if hasattr(model_or_array, "values_of"):  # activations, in memory or on disk
+        from lens.neurons.captured import captured_values
+
+        given = default_table(stimuli) if table is None else table
+        kept, of_kept, name = captured_values(model_or_array, site, stimuli, given, pool)
+        scored = score_units(kept, of_kept, correction)
+        scored.attrs |= {"site": name}
+        return scored
     if _is_array(model_or_array):
         if table is None:
             raise BadInput("With an array, `table` has to say which stimulus each row is.")
@@ -134,6 +144,27 @@ def multimodal(
         progress=progress,
     )
     return table_of(measured, correction).copy()
+
+
+def default_table(stimuli: Any) -> pd.DataFrame:
+    """Give the table of stimuli, of the embedded ones if there are none.
+
+    Raises
+    ------
+    BadInput
+        For stimuli without a table.
+    """
+    if stimuli is None:
+        from lens.neurons.responses import default_stimuli
+
+        stimuli = default_stimuli()
+    table = getattr(stimuli, "table", None)
+    if not isinstance(table, pd.DataFrame):
+        raise BadInput(
+            "Activations need the stimuli that they were captured on, with a `.table` of concept "
+            "and rendering, or that table itself: table=..."
+        )
+    return table
 
 
 def table_of(measured: Responses, correction: Correction = "bh") -> pd.DataFrame:

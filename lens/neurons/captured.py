@@ -1,0 +1,77 @@
+"""Unit values out of what was captured before, in memory or in a store, beside their stimuli."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from lens.errors import BadInput, UnknownSite
+
+__all__ = ["captured_values"]
+
+
+def captured_values(
+    captured: Any, site: Any, stimuli: Any, table: pd.DataFrame, pool: str | None
+) -> tuple[Float[np.ndarray, "stimuli units"], pd.DataFrame, str]:
+    """Give the values of stimuli that could be read, and their rows of the table.
+
+    Parameters
+    ----------
+    captured : Activations or Store
+        What was captured of the stimuli, in their order.
+    site : Site or str or None
+        Where; the values before its final ReLU are taken where they were captured too.
+    stimuli : data set or None
+        What was shown; a store tells whether it was made of the same.
+    table : pd.DataFrame
+        A row a stimulus.
+    pool : str or None
+        How positions become one value.
+
+    Raises
+    ------
+    BadInput
+        If the stimuli are others, or not as many.
+    """
+    name = captured._name(site)
+    with suppress(UnknownSite):
+        name = captured._name(f"{name if site is None else getattr(site, 'name', site)}.pre_relu")
+    _check_same(captured, stimuli)
+    values = captured.values_of(name, pool)
+    if not getattr(captured, "finished", True):
+        raise BadInput(
+            f"{captured.path} is not finished: {captured.rows_done:,} of "
+            f"{len(values):,} inputs are done; run the same lens.capture again."
+        )
+    # A store keeps a row for each input, activations in memory one for each that was read.
+    gone = len(captured.skipped) if len(values) < len(table) else 0
+    if len(values) + gone != len(table):
+        raise BadInput(
+            f"The activations are of {len(values) + gone} inputs and the table has {len(table)} "
+            f"rows; both have a row a stimulus."
+        )
+    if gone:
+        raise BadInput(
+            f"{gone} stimuli were skipped when the activations were captured; give the table "
+            f"without them: table=..."
+        )
+    valid = getattr(captured, "valid", None)
+    if valid is not None and not valid.all():
+        values, table = values[valid], table[valid].reset_index(drop=True)
+    return values, table, name
+
+
+def _check_same(captured: Any, stimuli: Any) -> None:
+    key, manifest = getattr(stimuli, "key", None), getattr(captured, "manifest", None)
+    if key is None or manifest is None or manifest.dataset["kind"] == "concatenated":
+        return
+    told = manifest.dataset.get("key")
+    if told is not None and told != key:
+        raise BadInput(
+            f"{captured.path} was made of other stimuli than these; capture these, or give the "
+            f"ones that it was made of."
+        )
