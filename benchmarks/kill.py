@@ -144,6 +144,7 @@ def main() -> None:
     images = rng.integers(0, 255, (options.images, 32, 32, 3), dtype=np.uint8)
     ray = options.engine == "ray"
     if ray:
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # of a busy machine
         import ray as engine
 
         engine.init(num_cpus=2, include_dashboard=False, log_to_driver=False)

@@ -38,7 +38,7 @@ REDUCTIONS: tuple[tuple[str | None, str | None], ...] = (
 def stimuli(count: int) -> Any:
     whole = glyphs()
     cells = len(whole.concepts) * len(whole.renderings)
-    return Part(whole.stimuli(per_cell=-(-count // cells)), count)
+    return Part(whole.stimuli(per_cell=max(2, -(-count // cells))), count)
 
 
 class Part(torch.utils.data.Dataset):
@@ -144,7 +144,7 @@ def main() -> None:
     model = lens.load(options.model, device="cpu")
     images = stimuli(options.images)
     plain, streamed = [], []
-    bare(model, Part(glyphs().stimuli(1), options.batch), options.batch)  # warms up
+    bare(model, Part(glyphs().stimuli(2), options.batch), options.batch)  # warms up
     with tempfile.TemporaryDirectory() as folder:
         for number in range(options.rounds):
             store = Path(folder) / str(number)

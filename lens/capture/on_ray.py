@@ -215,7 +215,13 @@ def _cluster() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    ray.init(log_to_driver=False, include_dashboard=False)
+    try:
+        ray.init(log_to_driver=False, include_dashboard=False)
+    except Exception as error:  # Ray raises many kinds for a cluster that does not answer
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise WorkerLost(
+            f"Ray did not start ({reason}); nothing was lost, run it again."
+        ) from error
     try:
         yield
     finally:

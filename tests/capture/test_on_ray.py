@@ -14,8 +14,8 @@ pytest.importorskip("ray", reason="ray is not installed: pip install 'lens-workb
 def test_a_killed_worker_changes_no_bit():
     kill = Path(__file__).parents[2] / "benchmarks" / "kill.py"
     run = subprocess.run(
-        [sys.executable, str(kill), "--engine", "ray", "--rounds", "1", "--images", "1280"],
-        capture_output=True, text=True, check=False, timeout=300,
+        [sys.executable, str(kill), "--engine", "ray", "--rounds", "1", "--images", "640"],
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     found = re.search(r"1 of 1 stores equal bit for bit, (\d+) workers killed", run.stdout)
