@@ -84,16 +84,19 @@ def killed_processes(store: Path, images: np.ndarray, span: float, times: int) -
     return hits
 
 
-def killed_workers(store: Path, images: np.ndarray, span: float, times: int) -> int:
-    """Kill workers of a Ray run at random moments; returns the kills that hit."""
+def killed_workers(store: Path, images: np.ndarray, whole: int, times: int) -> int:
+    """Kill workers of a Ray run when random shares of its files are there; returns the kills.
+
+    Not at random times: how long a cluster takes to start says nothing about the run.
+    """
     hits = [0]
     ended = threading.Event()
 
     def kill() -> None:
         for _ in range(times):
-            while not ray_workers() and not ended.is_set():  # they are starting
-                time.sleep(0.05)
-            time.sleep(random.uniform(0, span))
+            share = random.uniform(0, 0.6) * whole
+            while (files(store) < share or not ray_workers()) and not ended.is_set():
+                time.sleep(0.01)
             found = ray_workers()
             if found and not ended.is_set():
                 os.kill(random.choice(found), signal.SIGKILL)
@@ -107,6 +110,10 @@ def killed_workers(store: Path, images: np.ndarray, span: float, times: int) -> 
         ended.set()
         killer.join()
     return hits[0]
+
+
+def files(store: Path) -> int:
+    return sum(path.is_file() for path in store.rglob("*")) if store.is_dir() else 0
 
 
 def ray_workers() -> list[int]:
@@ -156,15 +163,14 @@ def main() -> None:
         start = time.perf_counter()
         run(whole, images, "local") if ray else finish(child(whole, images))
         span = time.perf_counter() - start
-        if ray:
-            start = time.perf_counter()
-            run(folder / "ray", images, "ray")
-            span = (time.perf_counter() - start) / 2  # the rest is starting
-        wanted = bits(whole)
-        disturb = killed_workers if ray else killed_processes
+        wanted, count = bits(whole), files(whole)
         for number in range(options.rounds):
             store = folder / f"round {number}"
-            hits += disturb(store, images, span, random.choice((1, 1, 2, 3)))
+            times = random.choice((1, 1, 2, 3))
+            if ray:
+                hits += killed_workers(store, images, count, times)
+            else:
+                hits += killed_processes(store, images, span, times)
             same += bits(store) == wanted
             shutil.rmtree(store)
     finally:
