@@ -211,9 +211,10 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ChineseCLIP": ("ChineseCLIPModel", "ChineseCLIPConfig", {}),
     "AltCLIP": ("AltCLIPModel", "AltCLIPConfig", {"text_config": {"num_hidden_layers": DEPTH}}),
     "Perceiver": ("PerceiverForImageClassificationConvProcessing", "PerceiverConfig",
-                  {"num_blocks": 1, "num_self_attends_per_block": DEPTH}),
-    "T5": ("T5ForConditionalGeneration", "T5Config", {}),
-    "UMT5": ("UMT5ForConditionalGeneration", "UMT5Config", {}),
+                  {"num_blocks": 1, "num_self_attends_per_block": DEPTH,
+                   "num_cross_attention_heads": 1}),
+    "T5": ("T5ForConditionalGeneration", "T5Config", {"decoder_start_token_id": 0}),
+    "UMT5": ("UMT5ForConditionalGeneration", "UMT5Config", {"decoder_start_token_id": 0}),
     "VideoMAE": ("VideoMAEForVideoClassification", "VideoMAEConfig", {}),
 }  # fmt: skip
 DIFFUSERS: dict[str, dict[str, Any]] = {

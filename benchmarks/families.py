@@ -105,10 +105,13 @@ def looked_at(name: str, make: Callable[[], tuple[nn.Module, str]]) -> Row:
 
 
 def filled_in(module: nn.Module) -> None:
-    """Give random numbers to what a library allocates and leaves as it was in memory."""
+    """Give random numbers to what a library leaves as it was in memory, or begins at zero."""
     decoder = getattr(module, "text_decoder", None)
     if isinstance(getattr(decoder, "text_projection", None), nn.Parameter):
         nn.init.normal_(decoder.text_projection, std=decoder.width**-0.5)
+    for child in module.modules():
+        if isinstance(child, nn.Linear) and not child.weight.any():
+            nn.init.normal_(child.weight, std=child.in_features**-0.5)
 
 
 def inputs_of(model: lens.model.Model, tower: str) -> Any:
