@@ -29,6 +29,8 @@ from torch import nn
 import lens
 from lens.store.lock import LOCK
 
+BLOCK = 16  # rows
+
 
 def small_model() -> lens.model.Model:
     torch.manual_seed(0)
@@ -39,7 +41,7 @@ def small_model() -> lens.model.Model:
 def run(store: Path, images: np.ndarray, engine: str) -> None:
     lens.capture(
         small_model(), images, ["2", "3"], store=store, reduce="top4", quantize="uint8",
-        batch_size=4, block_rows=16, progress=False, engine=engine, workers=2,
+        batch_size=4, block_rows=BLOCK, progress=False, engine=engine, workers=2,
     )  # fmt: skip
 
 
@@ -85,15 +87,18 @@ def killed_processes(store: Path, images: np.ndarray, span: float, times: int) -
 
 
 def killed_workers(store: Path, images: np.ndarray, span: float, times: int) -> int:
-    """Kill workers of a Ray run at random moments; returns the kills that hit."""
+    """Kill workers of a Ray run when so many blocks are done; returns the kills that hit.
+
+    A moment is a number of blocks here: starting takes most of the time.
+    """
     hits = [0]
     ended = threading.Event()
+    moments = sorted(random.uniform(0, 0.7) * len(images) / BLOCK for _ in range(times))
 
     def kill() -> None:
-        for _ in range(times):
-            while not ray_workers() and not ended.is_set():  # they are starting
-                time.sleep(0.05)
-            time.sleep(random.uniform(0, span))
+        for moment in moments:
+            while len(list(store.glob("blocks/*.json"))) < moment and not ended.is_set():
+                time.sleep(0.005)
             found = ray_workers()
             if found and not ended.is_set():
                 os.kill(random.choice(found), signal.SIGKILL)
@@ -156,10 +161,6 @@ def main() -> None:
         start = time.perf_counter()
         run(whole, images, "local") if ray else finish(child(whole, images))
         span = time.perf_counter() - start
-        if ray:
-            start = time.perf_counter()
-            run(folder / "ray", images, "ray")
-            span = (time.perf_counter() - start) / 2  # the rest is starting
         wanted = bits(whole)
         disturb = killed_workers if ray else killed_processes
         for number in range(options.rounds):
