@@ -187,6 +187,8 @@ def after_mixing(module: nn.Module, last: str, call: Attended, output: Tensor) -
     For torch's own layer, which mixes the heads itself. None where it is not known what a module
     does after attending.
     """
+    if call.q.shape[0] not in output.shape[:2]:
+        return None  # windows, which the module has put together again
     made = call.heads.transpose(1, 2).flatten(2)
     if last:
         made = module.get_submodule(last)(made.to(output.dtype))
