@@ -37,9 +37,7 @@ def captured_values(
     BadInput
         If the stimuli are others, or not as many.
     """
-    name = captured._name(site)
-    with suppress(UnknownSite):
-        name = captured._name(f"{name if site is None else getattr(site, 'name', site)}.pre_relu")
+    name = _before_relu(captured, site)
     _check_same(captured, stimuli)
     values = captured.values_of(name, pool)
     if not getattr(captured, "finished", True):
@@ -63,6 +61,14 @@ def captured_values(
     if valid is not None and not valid.all():
         values, table = values[valid], table[valid].reset_index(drop=True)
     return values, table, name
+
+
+def _before_relu(captured: Any, site: Any) -> str:
+    """The name under which a site's values before its final ReLU are kept, or else its own."""
+    asked = captured._name(None) if site is None else getattr(site, "name", site)
+    with suppress(UnknownSite):
+        return captured._name(f"{asked}.pre_relu")
+    return captured._name(site)
 
 
 def _check_same(captured: Any, stimuli: Any) -> None:

@@ -33,6 +33,14 @@ def test_a_store_gives_the_models_own_table(tiny_rn, shown, store):
     assert store["image.layer4.pre_relu"].shape == (24, 256)
 
 
+def test_values_before_the_relu_alone_are_enough(tiny_rn, shown, store, tmp_path):
+    only = lens.capture(
+        tiny_rn, shown, "image.layer4.pre_relu", reduce="mean", store=tmp_path / "y", progress=False
+    )
+    found = lens.multimodal(only, "image.layer4", shown)
+    pd.testing.assert_frame_equal(found, lens.multimodal(store, "image.layer4", shown))
+
+
 def test_activations_in_memory_and_a_bare_table_do_too(tiny_rn, shown, store):
     acts = lens.capture(
         tiny_rn, [shown[i] for i in range(len(shown))], "image.layer4.pre_relu", reduce="mean",
