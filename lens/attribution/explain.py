@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from lens.attribution import layers, pixels, tokens
-from lens.attribution.question import Answer, Question
+from lens.attribution.question import Answer, Question, positive
 from lens.attribution.result import Attribution
 from lens.attribution.scores import Output, Pool, chosen
 from lens.errors import BadInput, suggestion
@@ -137,7 +137,7 @@ def attribute(
     tower = _side(image, text, target, explain)
     name, function = _method(method, tower)
     _check_options(name, function, options)
-    pixels.positive(batch_size, "batch_size")
+    positive(batch_size, "batch_size")
     # Whoever calls this in no_grad or in inference mode wants no graph of their own; ours is.
     with torch.inference_mode(False), torch.enable_grad():
         picture = None if image is None else _pictured(model, image)

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lens.attribution.pixels import positive
 from lens.attribution.question import Answer, Question
 from lens.attribution.tap import Tap
 from lens.errors import BadInput
@@ -72,9 +71,7 @@ def layer_integrated_gradients(
     with Tap(where, question.score) as tap, unused(where, question):
         scores = LayerIntegratedGradients(tap, tap.layer).attribute(
             question.input,
-            baselines=ground,
-            n_steps=positive(steps, "steps"),
-            internal_batch_size=question.batch_size,
+            **question.path(ground, steps),
         )
         start = held(tap, question.input, ground)
     return _answer(where, question, scores, baseline_score=start, complete=True)
@@ -94,9 +91,7 @@ def layer_conductance(
     with Tap(where, question.score) as tap, unused(where, question):
         scores = LayerConductance(tap, tap.layer).attribute(
             _free(question.input),
-            baselines=ground,
-            n_steps=positive(steps, "steps"),
-            internal_batch_size=question.batch_size,
+            **question.path(ground, steps),
         )
     start, complete = question.value(ground), where.kind in WHOLE
     return _answer(where, question, scores, baseline_score=start, complete=complete)
@@ -115,9 +110,7 @@ def layer_internal_influence(
     with Tap(where, question.score) as tap, unused(where, question):
         scores = InternalInfluence(tap, tap.layer).attribute(
             _free(question.input),
-            baselines=ground,
-            n_steps=positive(steps, "steps"),
-            internal_batch_size=question.batch_size,
+            **question.path(ground, steps),
         )
     return _answer(where, question, scores, baseline_score=question.value(ground))
 

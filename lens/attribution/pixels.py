@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lens.attribution.guided import guided_relus
-from lens.attribution.question import Answer, Question
+from lens.attribution.question import Answer, Question, positive
 from lens.errors import BadInput
 
 __all__ = [
@@ -58,9 +58,7 @@ def integrated_gradients(question: Question, *, baseline: Any = None, steps: int
     ground = question.baseline(baseline)
     scores = IntegratedGradients(question.score).attribute(
         _free(question.input),
-        baselines=ground,
-        n_steps=positive(steps, "steps"),
-        internal_batch_size=question.batch_size,
+        **question.path(ground, steps),
     )
     return Answer(scores[0].sum(0).detach(), baseline_score=question.value(ground), complete=True)
 
@@ -207,13 +205,6 @@ def by_patch(
     flat = scores.new_zeros(grid[0] * grid[1])
     flat[mask.flatten()] = scores[0, 0].flatten()
     return flat.reshape(grid)
-
-
-def positive(value: Any, what: str) -> int:
-    """Check a whole number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise BadInput(f"{what} is a whole number from 1 on, not {value!r}.")
-    return value
 
 
 def _patches(

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from lens.attribution.baselines import baseline_like
 from lens.attribution.scores import Score
+from lens.errors import BadInput
 from lens.model import Model
 
-__all__ = ["Answer", "Question"]
+__all__ = ["Answer", "Question", "positive"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,14 @@ class Question:
     def baseline(self, which: Any) -> Float[Tensor, "1 channels height width"]:
         """Make the named baseline for this picture."""
         return baseline_like(self.model, self.input, which)
+
+    def path(self, ground: Tensor, steps: Any) -> dict[str, Any]:
+        """What captum's methods along a line from a baseline take, in that many steps."""
+        return {
+            "baselines": ground,
+            "n_steps": positive(steps, "steps"),
+            "internal_batch_size": self.batch_size,
+        }
 
     def value(self, batch: Tensor | None = None) -> float:
         """Score the input, or another one."""
@@ -78,3 +87,16 @@ class Answer:
     complete: bool = False
     site: str | None = None
     smooth: bool = False
+
+
+def positive(value: Any, what: str) -> int:
+    """Check a whole number above 0.
+
+    Raises
+    ------
+    BadInput
+        If it is none, naming what it is.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise BadInput(f"{what} is a whole number from 1 on, not {value!r}.")
+    return value

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lens.attribution.pixels import positive
+from lens.attribution.question import positive
 from lens.attribution.result import Attribution
 from lens.errors import BadInput
 from lens.model import Model

@@ -14,7 +14,6 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from lens.attribution.layers import held, unused
-from lens.attribution.pixels import positive
 from lens.attribution.question import Answer, Question
 from lens.attribution.tap import Tap
 from lens.errors import BadInput
@@ -45,9 +44,7 @@ def integrated_gradients(question: Question, *, steps: int = 64) -> Answer:
     with Tap(site, question.score) as tap, unused(site, question):
         scores = LayerIntegratedGradients(tap, tap.layer).attribute(
             question.input,
-            baselines=ground,
-            n_steps=positive(steps, "steps"),
-            internal_batch_size=question.batch_size,
+            **question.path(ground, steps),
         )
         start = held(tap, question.input, ground)
     return Answer(scores.detach().sum(-1), baseline_score=start, complete=True, site=site.name)

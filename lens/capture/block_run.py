@@ -13,10 +13,11 @@ from torch import Tensor
 from lens.capture.forwarding import Forward, check_numbers, length
 from lens.capture.hooks import Taps, record
 from lens.capture.reading_ahead import Ready, read_ahead
+from lens.capture.run import pooled
 from lens.capture.sources import Source
 from lens.errors import BadInput
 from lens.model import Model
-from lens.sites import Site, TowerName, by_position, unit_values
+from lens.sites import Site, TowerName, by_position
 from lens.store import blocks
 from lens.store.layout import Arrays, Layout, kept_positions
 
@@ -79,17 +80,11 @@ def reduced(site: Site, tensor: Tensor, reduce: str, read_at: Tensor | None) -> 
     dict of str to Tensor
         ``values``, and for top positions ``positions``: both (batch, units, k).
     """
-    if reduce == "full":
-        return {"values": tensor.movedim(site.batch_axis, 0)}
     count = kept_positions(reduce)
-    if count is not None:
-        best = by_position(site, tensor)[:, site.n_prefix :].topk(count, dim=1)
-        return {"values": best.values.transpose(1, 2), "positions": best.indices.transpose(1, 2)}
-    if reduce == "eot":
-        at = tensor if site.layout == "BD" else unit_values(site, tensor, position=read_at)
-        return {"values": at}
-    pool: Any = reduce
-    return {"values": unit_values(site, tensor, pool)}
+    if count is None:
+        return {"values": pooled(site, tensor, None if reduce == "full" else reduce, read_at)}
+    best = by_position(site, tensor)[:, site.n_prefix :].topk(count, dim=1)
+    return {"values": best.values.transpose(1, 2), "positions": best.indices.transpose(1, 2)}
 
 
 class _Filled:

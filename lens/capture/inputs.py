@@ -17,7 +17,18 @@ from lens.families.trace import shapes
 from lens.model import Model
 from lens.sites import Batch, TowerName
 
-__all__ = ["Batches", "as_batch", "image_batches", "named_batches", "text_batches"]
+__all__ = [
+    "Batches",
+    "as_batch",
+    "batch_ndim_of",
+    "each_item",
+    "files_below",
+    "image_batches",
+    "is_many",
+    "label_of",
+    "named_batches",
+    "text_batches",
+]
 
 
 class Batches:
@@ -128,7 +139,7 @@ def as_batch(model: Model, tower: TowerName, given: Any) -> Any:
         rows = [batch for batch, _ in named_batches(given, model, strict=True)]
         return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
     several = isinstance(given, (list, tuple))
-    many = several or getattr(given, "ndim", 0) == _batch_ndim(model, tower)
+    many = several or getattr(given, "ndim", 0) == batch_ndim_of(model, tower)
     items = list(given) if many else [given]
     if not items:
         what = {"image": "pictures", "text": "texts"}[tower]
@@ -166,7 +177,7 @@ def image_batches(inputs: Any, model: Model, batch_size: int = 64, strict: bool 
     BadInput
         If there is nothing to read.
     """
-    named, total = _listed(inputs, _batch_ndim(model))
+    named, total = _listed(inputs, batch_ndim_of(model))
     return Batches(named, total, model.picture, batch_size, strict)
 
 
@@ -258,11 +269,11 @@ def named_batches(inputs: Any, model: Model, batch_size: int = 64, strict: bool 
 
 def _listed(inputs: Any, batch_ndim: int) -> tuple[Iterable[tuple[str, Any]], int | None]:
     """Name every single picture, and count them where that needs no reading."""
-    if isinstance(inputs, (str, Path)) and _is_many(inputs, batch_ndim):
-        files = _files(Path(inputs).expanduser())
+    if isinstance(inputs, (str, Path)) and is_many(inputs, batch_ndim):
+        files = files_below(Path(inputs).expanduser())
         return [(str(file), file) for file in files], len(files)
     if isinstance(inputs, (str, Path, Image.Image)):
-        return [(_label(inputs, 0), inputs)], 1
+        return [(label_of(inputs, 0), inputs)], 1
     if isinstance(inputs, (Tensor, np.ndarray)):
         # One dimension more than a single input has: several.
         many = inputs.ndim >= (batch_ndim if isinstance(inputs, Tensor) else 4)
@@ -274,31 +285,33 @@ def _listed(inputs: Any, batch_ndim: int) -> tuple[Iterable[tuple[str, Any]], in
         if len(inputs) == 0:
             raise BadInput(f"There is no input: the {type(inputs).__name__} is empty.")
         parts: Iterable[Any] = (inputs[i] for i in range(len(inputs)))
-        nested = isinstance(inputs, (list, tuple)) and any(_is_many(p, batch_ndim) for p in inputs)
-        return _each(parts, batch_ndim), None if nested else len(inputs)
+        nested = isinstance(inputs, (list, tuple)) and any(is_many(p, batch_ndim) for p in inputs)
+        return each_item(parts, batch_ndim), None if nested else len(inputs)
     if isinstance(inputs, Iterable):
-        return _each(inputs, batch_ndim), None
+        return each_item(inputs, batch_ndim), None
     raise BadInput(
         f"Pictures cannot be read from an object of type {type(inputs).__name__}; give PIL images, "
         f"arrays, tensors, paths, a folder or a data set."
     )
 
 
-def _each(parts: Iterable[Any], batch_ndim: int) -> Iterator[tuple[str, Any]]:
+def each_item(parts: Iterable[Any], batch_ndim: int) -> Iterator[tuple[str, Any]]:
+    """Name every single picture of some parts, each of which may hold several."""
     number = 0
     for part in parts:
         item = part[0] if isinstance(part, (tuple, list)) and part else part
-        if _is_many(item, batch_ndim):
+        if is_many(item, batch_ndim):
             inside, _ = _listed(item, batch_ndim)
             for label, picture in inside:
                 yield (label if isinstance(item, (str, Path)) else str(number)), picture
                 number += 1
         else:
-            yield _label(item, number), item
+            yield label_of(item, number), item
             number += 1
 
 
-def _is_many(item: Any, batch_ndim: int) -> bool:
+def is_many(item: Any, batch_ndim: int) -> bool:
+    """Tell whether an item holds several inputs: a folder, or an array with a batch axis."""
     if isinstance(item, (str, Path)):
         return Path(item).expanduser().is_dir()
     if isinstance(item, Tensor):
@@ -306,7 +319,14 @@ def _is_many(item: Any, batch_ndim: int) -> bool:
     return isinstance(item, np.ndarray) and item.ndim >= 4
 
 
-def _files(folder: Path) -> list[Path]:
+def files_below(folder: Path) -> list[Path]:
+    """List the files below a folder in order, hidden ones left out.
+
+    Raises
+    ------
+    BadInput
+        If there is none.
+    """
     found = sorted(
         path
         for path in folder.rglob("*")
@@ -317,11 +337,13 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _label(item: Any, number: int) -> str:
+def label_of(item: Any, number: int) -> str:
+    """Say what an input is called: its file, or else its number."""
     if isinstance(item, (str, Path)):
         return str(item)
     return str(getattr(item, "filename", "") or number)
 
 
-def _batch_ndim(model: Model, tower: TowerName = "image") -> int:
+def batch_ndim_of(model: Model, tower: TowerName = "image") -> int:
+    """Tell how many axes a batch of a tower has."""
     return len(model.input_shape(tower)) + 1

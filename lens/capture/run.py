@@ -144,7 +144,7 @@ def capture(
         )  # fmt: skip
     if (quantize, budget, workers, block_rows, engine) != (None, None, None, None, "local"):
         raise BadInput("quantize, budget, workers, block_rows and engine need store='a folder'.")
-    chosen = _one_tower(model.sites(sites))
+    chosen = one_tower(model.sites(sites))
     tower = chosen[0].tower
     _check_reduce(reduce, tower)
     batches = READERS[tower](inputs, model, batch_size, strict)
@@ -161,14 +161,14 @@ def capture(
     arithmetic = autocast(device or model.device, in_bf16(precision, device or model.device))
     bar = tqdm(total=batches.total, desc="capture", unit="input", disable=not progress)
     try:
-        with bar, _on(model, device), torch.no_grad(), arithmetic, record(chosen) as taps:
+        with bar, on_device(model, device), torch.no_grad(), arithmetic, record(chosen) as taps:
             forward = Forward(taps)
             for batch, names in batches:
                 for part in forward(batch):
                     read_at = model.pooled_token(part) if tower == "text" else None
                     for site in chosen:
                         check_numbers(site, taps[site.name])
-                        columns[site.name].add(_reduced(site, taps[site.name], reduce, read_at))
+                        columns[site.name].add(pooled(site, taps[site.name], reduce, read_at))
                     if read_at is not None:
                         positions.add(read_at)
                 labels.extend(names)
@@ -179,8 +179,8 @@ def capture(
     return so_far()
 
 
-def _reduced(site: Site, tensor: Tensor, reduce: Reduce, read_at: Tensor | None) -> Tensor:
-    """Apply `reduce`; the batch axis comes first in either case."""
+def pooled(site: Site, tensor: Tensor, reduce: Reduce, read_at: Tensor | None) -> Tensor:
+    """Apply a reduction to a site's tensor (see `capture`); the batch axis comes first."""
     if callable(reduce):
         return reduce(site, tensor)
     if reduce == "eot":
@@ -198,7 +198,14 @@ def _check_reduce(reduce: Reduce, tower: str) -> None:
         raise BadInput("reduce='eot' is for texts; pictures take 'mean', 'max' or 'cls'.")
 
 
-def _one_tower(sites: Sequence[Site]) -> list[Site]:
+def one_tower(sites: Sequence[Site]) -> list[Site]:
+    """Return the sites, which have to be of one tower.
+
+    Raises
+    ------
+    BadInput
+        If there is none, or they are of several.
+    """
     if not sites:
         raise BadInput("There is no site to look at: the list is empty.")
     if len({site.tower for site in sites}) > 1:
@@ -221,7 +228,7 @@ def _check_size(sites: Sequence[Site], total: int | None, reduce: Reduce) -> Non
 
 
 @contextmanager
-def _on(model: Model, device: str | torch.device | None) -> Iterator[None]:
+def on_device(model: Model, device: str | torch.device | None) -> Iterator[None]:
     """Run a model on a device, and bring it back."""
     if device is None or chosen_device(device) == model.device:
         yield

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from lens.capture.inputs import _batch_ndim, _each, _files, _is_many, _label
+from lens.capture.inputs import batch_ndim_of, each_item, files_below, is_many, label_of
 from lens.data.stimuli import Stimuli
 from lens.errors import BadImage, BadInput
 from lens.model import Model
@@ -47,11 +47,11 @@ def source_of(inputs: Any, model: Model, tower: TowerName) -> Source:
     """
     if tower == "text":
         return _texts(inputs)
-    ndim = _batch_ndim(model)
+    ndim = batch_ndim_of(model)
     if isinstance(inputs, (str, Path)):
         folder = Path(inputs).expanduser()
         if folder.is_dir():
-            return _Files([str(path.relative_to(folder)) for path in _files(folder)], folder)
+            return _Files([str(path.relative_to(folder)) for path in files_below(folder)], folder)
         return _Files([str(inputs)], None)
     if isinstance(inputs, Image.Image):
         return _Items([inputs], "image")
@@ -59,8 +59,8 @@ def source_of(inputs: Any, model: Model, tower: TowerName) -> Source:
         many = inputs.ndim >= (ndim if isinstance(inputs, Tensor) else 4)
         return _Items(inputs if many else inputs[None], "image")
     if isinstance(inputs, (list, tuple)):
-        if any(_is_many(part, ndim) for part in inputs):
-            inputs = [item for _, item in _each(inputs, ndim)]
+        if any(is_many(part, ndim) for part in inputs):
+            inputs = [item for _, item in each_item(inputs, ndim)]
         if inputs and all(isinstance(item, (str, Path)) for item in inputs):
             return _Files([str(item) for item in inputs], None)
         return _Items(inputs, "image")
@@ -161,7 +161,7 @@ class _Items(Source):
     def label(self, row: int) -> str:
         if isinstance(self._all, (list, tuple)):
             item = _chosen(self._all[row], self._tower)
-            return item if self._tower == "text" else _label(item, row)
+            return item if self._tower == "text" else label_of(item, row)
         return str(row)
 
     def together(self, rows: Sequence[int]) -> bool:

@@ -13,7 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from lens.capture.block_run import made_blocks
-from lens.capture.run import _on, _one_tower
+from lens.capture.run import on_device, one_tower
 from lens.capture.sources import Source, preprocessing_fingerprint, source_of
 from lens.errors import BadInput, LensError
 from lens.model import Model
@@ -61,13 +61,13 @@ def stream(
     Store
         Open for reading.
     """
-    chosen = _one_tower(model.sites(sites))
+    chosen = one_tower(model.sites(sites))
     named = _checked(reduce, quantize, chosen, batch_size, block_rows, workers, engine)
     source = source_of(inputs, model, chosen[0].tower)
     place = Place(store)
     ray = engine == "ray"
     where = torch.device(device or model.device).type  # with Ray, the driver need not have it
-    with _on(model, None if ray else device):
+    with on_device(model, None if ray else device):
         manifest = _manifest(model, chosen, source, named, quantize, batch_size, block_rows, where)
         layout = Layout(manifest)
         if is_same(place, manifest) and not left_to_do(place, layout):

@@ -284,7 +284,7 @@ def test_skipped_inputs_keep_their_row(tiny_rn, rows, tmp_path):
 def test_pictures_that_vanish_or_change_cost_themselves(tiny_rn, photos, tmp_path, monkeypatch):
     from lens.capture import sources
 
-    listed = sources._files
+    listed = sources.files_below
 
     def then_changed(folder):
         found = listed(folder)
@@ -300,7 +300,7 @@ def test_pictures_that_vanish_or_change_cost_themselves(tiny_rn, photos, tmp_pat
 
         return after
 
-    monkeypatch.setattr(sources, "_files", then_changed)
+    monkeypatch.setattr(sources, "files_below", then_changed)
     with pytest.warns(UserWarning, match="2 of 10 inputs were skipped"):
         store = capture(tiny_rn, photos, tmp_path / "x")
     (gone, why_gone), (changed, why_changed) = store.skipped
