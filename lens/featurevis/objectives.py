@@ -45,7 +45,8 @@ class Objective:
     @property
     def sites(self) -> list[Site]:
         """The sites whose activations are needed, each once."""
-        return list(dict.fromkeys(term.site for term in self.terms() if term.site is not None))
+        found = [site for term in self.terms() for site in (term.site, *term.also)]
+        return list(dict.fromkeys(site for site in found if site is not None))
 
     def __add__(self, other: Objective | float) -> Objective:
         # So that the built-in sum() works, and prints without its leading zero.
@@ -75,7 +76,8 @@ class Term(Objective):
     """A leaf: a kind of measure, the site that it looks at, and what is different image by image.
 
     ``options`` (such as the place) are part of the form, ``data`` (an index, a vector, a number)
-    is not: terms that differ in ``data`` alone are measured together.
+    is not: terms that differ in ``data`` alone are measured together. ``also`` are further sites
+    that the measure looks at.
     """
 
     kind: str
@@ -83,11 +85,13 @@ class Term(Objective):
     data: Any = None
     options: tuple[tuple[str, Any], ...] = ()
     label: str = ""
+    also: tuple[Site, ...] = ()
 
     @property
     def form(self) -> tuple[Any, ...]:
-        """Kind, site and options."""
-        return (self.kind, self.site.name if self.site else None, self.options)
+        """Kind, sites and options."""
+        names = [site.name for site in self.also]
+        return (self.kind, self.site.name if self.site else None, *names, self.options)
 
     def terms(self) -> Iterator[Term]:
         """Itself."""
@@ -99,6 +103,7 @@ class Term(Objective):
         return {
             "kind": self.kind,
             "site": self.site.name if self.site else None,
+            "also": [site.name for site in self.also],
             "data": data,
             "options": dict(self.options),
             "label": self.label,
@@ -239,6 +244,7 @@ def from_recipe(recipe: dict[str, Any], model: Model) -> Objective:
         np.asarray(data, dtype=np.float32) if isinstance(data, list) else data,
         tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in options.items()),
         recipe["label"],
+        tuple(model.site(name) for name in recipe["also"]),
     )
 
 

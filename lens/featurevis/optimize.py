@@ -1,8 +1,9 @@
 """The loop: a batch of images, each climbing its own objective.
 
-One step moves every image by its own random transform, runs the model up to the last site that an
-objective looks at, and lets Adam climb the sum of the objectives. Adam works number by number and
-the model (in eval mode) image by image, so no image feels its neighbours.
+One step shows every image under its own random transforms, one view or several, runs the model up
+to the last site that an objective looks at, and lets the optimizer climb the sum of the objectives,
+each averaged over the views. The optimizer works number by number and the model (in eval mode)
+image by image, so no image feels its neighbours.
 """
 
 from __future__ import annotations
@@ -100,31 +101,38 @@ def climb(
     """
     generators = [generator(settings.seed, unit, copy) for unit, copy in streams]
     copy_of = _numbered(objectives, model.device)
+    views = settings.transforms.views
+    seen_by = [objective for objective in objectives for _ in range(views)]
+    # A view is unlike the same view of the other copies.
+    view_of = (copy_of[:, None] * views + torch.arange(views, device=model.device)).flatten()
     interrupted = False
     curve: list[Tensor] = []
 
     with undisturbed(model.module):
         z = settings.parameterization.start(settings.size, generators).to(model.device)
+        average = Average(z, settings.parameterization.averaging)
         z.requires_grad_(True)
-        adam = torch.optim.Adam([z], lr=settings.lr)
+        optimizer = settings.parameterization.optimizer(z, settings.lr)
         start_values = _final(model, objectives, copy_of, z, settings)[1]
         try:
             for step in range(settings.steps):
                 pixels = settings.parameterization.pixels(z, settings.size)
                 seen = settings.transforms(pixels, generators)
+                itself = pixels.repeat_interleave(views, 0)
                 with autocast(model.device, settings.bf16):
-                    scene = look(model, objectives, pixels, seen, copy_of)
-                values = measure(objectives, scene)
+                    scene = look(model, seen_by, itself, seen, view_of)
+                values = measure(seen_by, scene).unflatten(0, (-1, views)).mean(1)
                 if step == 0:
                     _check_first(objectives, values)
-                adam.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=True)
                 (-values.sum()).backward()
-                adam.step()
+                optimizer.step()
+                average.take(z)
                 curve.append(values.detach())
                 after_step()
         except KeyboardInterrupt:
             interrupted = True
-        images, final_values = _final(model, objectives, copy_of, z, settings)
+        images, final_values = _final(model, objectives, copy_of, average.of(z), settings)
 
     steps = torch.stack(curve, 1) if curve else z.new_zeros(len(objectives), 0)
     return Climb(
@@ -134,6 +142,24 @@ def climb(
         steps.detach().cpu().numpy(),
         interrupted,
     )
+
+
+class Average:
+    """An exponential moving average of z; with a share of 0, z itself."""
+
+    def __init__(self, z: Tensor, share: float) -> None:
+        self._share = share
+        self._mean = z.detach().clone() if share else None
+
+    @torch.no_grad()
+    def take(self, z: Tensor) -> None:
+        """Mix in the z of one more step."""
+        if self._mean is not None:
+            self._mean.lerp_(z, 1 - self._share)
+
+    def of(self, z: Tensor) -> Tensor:
+        """What to draw the images from."""
+        return z if self._mean is None else self._mean
 
 
 def generator(seed: int, unit: int, copy: int) -> Generator:

@@ -1,8 +1,9 @@
 """Where an image comes from: numbers that are optimized (``z``) and the way from them to pixels.
 
-A parameterization is an immutable value with three methods: ``start`` draws ``z``, one random
-generator an image; ``pixels`` turns ``z`` into images in [0, 1], differentiably; ``recipe`` says
-how to build it again. Nothing here knows of models or objectives.
+A parameterization is an immutable value with four methods: ``start`` draws ``z``, one random
+generator an image; ``pixels`` turns ``z`` into images in [0, 1], differentiably; ``optimizer``
+chooses what climbs ``z``; ``recipe`` says how to build it again. Nothing here knows of models or
+objectives.
 
 References
 ----------
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from jaxtyping import Float
@@ -34,6 +35,17 @@ _COLOR_SQRT = (
 class Parameterization(Protocol):
     """What the optimization asks of a source of images."""
 
+    @property
+    def lr(self) -> float:
+        """The learning rate that suits it."""
+
+    @property
+    def averaging(self) -> float:
+        """Share of itself that an exponential moving average of z keeps at every step.
+
+        The images are drawn from that average; 0 draws them from z itself.
+        """
+
     def start(
         self, size: tuple[int, int], generators: Sequence[Generator]
     ) -> Float[Tensor, "images ..."]:
@@ -43,6 +55,9 @@ class Parameterization(Protocol):
         self, z: Float[Tensor, "images ..."], size: tuple[int, int]
     ) -> Float[Tensor, "images 3 h w"]:
         """Images in [0, 1]."""
+
+    def optimizer(self, z: Tensor, lr: float) -> torch.optim.Optimizer:
+        """What climbs ``z``; it works number by number, so that images don't feel each other."""
 
     def recipe(self) -> dict[str, Any]:
         """JSON-able description; see ``from_recipe``."""
@@ -70,6 +85,9 @@ class Fourier:
     spread: float = 0.01
     decorrelate: bool = True
 
+    lr: ClassVar[float] = 0.05
+    averaging: ClassVar[float] = 0.0
+
     def start(
         self, size: tuple[int, int], generators: Sequence[Generator]
     ) -> Float[Tensor, "images 3 h half_w 2"]:
@@ -85,6 +103,10 @@ class Fourier:
         plane = torch.fft.irfft2(torch.view_as_complex(z.float()) * scale, s=size) / 4
         return torch.sigmoid(_correlate(plane) if self.decorrelate else plane)
 
+    def optimizer(self, z: Tensor, lr: float) -> torch.optim.Optimizer:
+        """Adam, as lucid has it."""
+        return torch.optim.Adam([z], lr=lr)
+
     def recipe(self) -> dict[str, Any]:
         """JSON-able description."""
         return {"name": "fourier", **asdict(self)}
@@ -97,6 +119,9 @@ class Pixel:
     spread: float = 0.01
     decorrelate: bool = True
 
+    lr: ClassVar[float] = 0.05
+    averaging: ClassVar[float] = 0.0
+
     def start(
         self, size: tuple[int, int], generators: Sequence[Generator]
     ) -> Float[Tensor, "images 3 h w"]:
@@ -108,6 +133,10 @@ class Pixel:
     ) -> Float[Tensor, "images 3 h w"]:
         """Images in [0, 1]."""
         return torch.sigmoid(_correlate(z) if self.decorrelate else z)
+
+    def optimizer(self, z: Tensor, lr: float) -> torch.optim.Optimizer:
+        """Adam, as lucid has it."""
+        return torch.optim.Adam([z], lr=lr)
 
     def recipe(self) -> dict[str, Any]:
         """JSON-able description."""

@@ -31,7 +31,7 @@ def visualize(
     steps: int = 256,
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
-    lr: float = 0.05,
+    lr: float | None = None,
     at: Place = "mean",
     copies: int = 1,
     parameterization: Parameterization | None = None,
@@ -62,7 +62,7 @@ def visualize(
     seed
         With the unit's number it decides all of the image's random numbers.
     lr
-        Adam's learning rate.
+        The optimizer's learning rate; the parameterization's own by default (Fourier: 0.05).
     at
         For units: ``"mean"`` or ``"max"`` over positions, ``"cls"``, ``"centre"``, a
         ``(row, column)`` or a token's number.
@@ -101,14 +101,16 @@ def visualize(
     height_width = _checked_size(size, model)
     _whole("steps", steps), _whole("copies", copies)
     seed = _whole("seed", seed, least=0)
+    parameterization = parameterization or Fourier()
+    lr = parameterization.lr if lr is None else lr
     if not (isinstance(lr, (int, float)) and 0 < lr < float("inf")):
-        raise BadInput(f"lr is Adam's learning rate, a number above 0 such as 0.05, not {lr!r}.")
+        raise BadInput(f"lr is a learning rate, a number above 0 such as 0.05, not {lr!r}.")
     settings = Settings(
         steps=int(steps),
         size=height_width,
         seed=seed,
         lr=float(lr),
-        parameterization=parameterization or Fourier(),
+        parameterization=parameterization,
         transforms=standard(height_width) if transforms is None else transforms,
         bf16=in_bf16(precision, model.device),
     )

@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -69,6 +69,9 @@ class Moves:
     """A sequence of moves, done in one resampling; no moves at all is the identity."""
 
     steps: tuple[Move, ...] = ()
+
+    # Every image is shown once; crops show several views of each, one after the other.
+    views: ClassVar[int] = 1
 
     def __call__(
         self, images: Float[Tensor, "images 3 h w"], generators: Sequence[Generator]

@@ -199,7 +199,7 @@ def test_bad_input_is_one_sentence(resnet, vit):
     refused(BadInput, "seed is a whole number, at least 0, not -1", seed=-1)
     refused(BadInput, "batch_size is a whole number", batch_size=0)
     refused(BadInput, "copies is a whole number", copies=0)
-    refused(BadInput, "lr is Adam's learning rate", lr=0)
+    refused(BadInput, "lr is a learning rate", lr=0)
     refused(BadInput, "precision is 'auto', 'fp32' or 'bf16', not 'int8'", precision="int8")
     refused(BadInput, "size is a whole number of pixels, at least 8", size=4)
     refused(BadInput, "size is a whole number of pixels", size=(32, 32, 3))
