@@ -15,7 +15,7 @@ from lens.featurevis.job import Job, from_recipe, run
 from lens.featurevis.objectives import Objective, Place
 from lens.featurevis.optimize import Settings
 from lens.featurevis.parameterization import Fourier, Parameterization
-from lens.featurevis.transforms import Moves, standard
+from lens.featurevis.transforms import Transform, standard
 from lens.featurevis.visualization import Visualization, read_recipe
 from lens.model import Model
 from lens.opening import load
@@ -35,7 +35,7 @@ def visualize(
     at: Place = "mean",
     copies: int = 1,
     parameterization: Parameterization | None = None,
-    transforms: Moves | None = None,
+    transforms: Transform | None = None,
     batch_size: int | None = None,
     precision: Precision = "auto",
     progress: bool = True,
