@@ -127,6 +127,7 @@ def rerun(
     recipe: dict[str, Any] | str | Path | Visualization,
     model: Model | None = None,
     *,
+    generators: Iterable[Any] = (),
     progress: bool = True,
 ) -> Visualization:
     """Make a visualization again from its recipe, to the same pixels on the same kind of machine.
@@ -137,6 +138,9 @@ def rerun(
         ``Visualization.recipe``, the visualization itself, or a PNG that it saved.
     model
         The model; opened by its name if not given.
+    generators
+        For a recipe with the ``Generator`` parameterization: modules, or ``Generator`` values, of
+        which the one with the recipe's weights is taken.
     progress
         Whether to show a progress bar.
 
@@ -157,7 +161,7 @@ def rerun(
             f"the recipe is for {recipe['model']} with weights {recipe['fingerprint']}; "
             f"this {model.name} has the weights {model.fingerprint}."
         )
-    return run(from_recipe(recipe, model), progress)
+    return run(from_recipe(recipe, model, generators), progress)
 
 
 def _listed(units: Any) -> list[Any]:
