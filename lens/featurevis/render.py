@@ -118,7 +118,7 @@ def visualize(
         batching.bytes_per_image(model, alike, height_width) for alike in _one_of_each_form(aims)
     )
     if batch_size is None:
-        batch_size = batching.batch_size(needed, model.device)
+        batch_size = batching.batch_size(needed * settings.transforms.views, model.device)
     job = Job(model, given, aims, settings, copies, _whole("batch_size", batch_size))
     return run(job, progress)
 

@@ -145,6 +145,10 @@ class Generator:
         parts = [part for part in (self.module, self.mapping) if part is not None]
         return "-".join(fingerprint(part) for part in parts)
 
+    def __repr__(self) -> str:
+        settings = f"z_shape={self.z_shape}, truncation={self.truncation:g}"
+        return f"Generator({type(self.module).__name__}, {settings}, averaging={self.averaging:g})"
+
     @cached_property
     def _mean(self) -> Tensor:
         if self.mapping is None:

@@ -54,9 +54,7 @@ class Pyramid:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.levels, int) and self.levels >= 1):
-            raise BadInput(
-                f"a pyramid has a whole number of levels, at least 1, not {self.levels!r}."
-            )
+            raise BadInput(f"levels is a whole number, at least 1, not {self.levels!r}.")
 
     def start(
         self, size: tuple[int, int], generators: Sequence[Generator]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from lens.featurevis.transforms.geometry import Moves
 from lens.featurevis.transforms.pixels import Blur, Colour, Cutout, Noise
 
 _MOVES = ("jitter", "scale", "rotate")
-_BY_KIND = {
+_BY_KIND: dict[str, Callable[..., Transform]] = {
     "moves": geometry.from_steps,
     "crops": Crops,
     "blur": Blur,
@@ -79,8 +79,12 @@ class Composed:
 
 def compose(*parts: Transform) -> Transform:
     """Do these transforms in this order; none at all is the identity."""
-    flat = [one for part in parts for one in (part.parts if isinstance(part, Composed) else [part])]
-    return flat[0] if len(flat) == 1 else Composed(tuple(flat)) if flat else Moves()
+    flat: list[Transform] = []
+    for part in parts:
+        flat += part.parts if isinstance(part, Composed) else (part,)
+    if not flat:
+        return Moves()
+    return flat[0] if len(flat) == 1 else Composed(tuple(flat))
 
 
 def maco(views: int = 8) -> Transform:

@@ -49,7 +49,7 @@ def test_measuring_undoes_sigmoid_and_colour():
 def test_cuttings_cover_the_image_at_every_scale():
     image = torch.rand(3, 64, 100)
     found = spectrum.cuttings(image, 32)
-    assert len(found) == 3 * 6 + 1 * 2
+    assert len(found) == 3 * 6 + 1 * 3
     assert torch.equal(found[0], image[:, :32, :32]) and torch.equal(
         found[17], image[:, -32:, -32:]
     )
