@@ -1,7 +1,8 @@
 """Strokes along cubic Bezier curves as soft coverage of pixels, differentiable, in pure torch.
 
 A curve is a row of points that are joined by straight lines; how much of a pixel a stroke covers
-falls off smoothly with the distance from the pixel's centre to the nearest of these lines.
+falls off smoothly with the distance from the pixel's centre to the nearest of these lines. Only
+pairs of a stroke and a pixel within reach of it are looked at: strokes are small, images are not.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -32,50 +33,63 @@ def sampled(
     return torch.cat([curves[:, :, :-1].flatten(1, 2), curves[:, -1, -1:]], 1)
 
 
-def distances(
-    line: Float[Tensor, "strokes line 2"], places: Float[Tensor, "places 2"]
-) -> Float[Tensor, "strokes places"]:
-    """From each place to the nearest point of each polyline.
+@torch.no_grad()
+def within_reach(
+    line: Float[Tensor, "strokes line 2"], reach: Float[Tensor, "strokes 1"], size: tuple[int, int]
+) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
+    """Strokes and places that may be nearer than ``reach`` pixels to each other, pair by pair.
 
-    Only the piece that is nearest is differentiated through: memory is strokes x places, however
+    A place is a pixel's number, row by row; its pair is there when it lies in the rectangle
+    about the stroke.
+    """
+    height, width = size
+    low, high = line.amin(1) - reach, line.amax(1) + reach
+    x, y = (torch.arange(extent).to(line) + 0.5 for extent in (width, height))
+    columns = (x >= low[:, :1]) & (x <= high[:, :1])
+    rows = (y >= low[:, 1:]) & (y <= high[:, 1:])
+    inside = (rows[:, :, None] & columns[:, None]).flatten(1)
+    stroke, place = inside.nonzero(as_tuple=True)
+    return stroke, place
+
+
+def distances(
+    line: Float[Tensor, "strokes line 2"],
+    stroke: Int[Tensor, " pairs"],
+    places: Float[Tensor, "pairs 2"],
+) -> Float[Tensor, " pairs"]:
+    """From each place to the nearest point of the polyline of its stroke.
+
+    Only the piece that is nearest is differentiated through: memory follows the pairs, however
     finely the curves are sampled.
     """
+    last = line.shape[1] - 1
+    own, points = stroke * (last + 1), line.flatten(0, 1)
+
+    def offset(start: Tensor, end: Tensor) -> Tensor:
+        """From the nearest point between two of the line to each place."""
+        begin = points.index_select(0, own + start)
+        along, there = points.index_select(0, own + end) - begin, places - begin
+        share = (there * along).sum(1) / along.square().sum(1).clamp(min=1e-12)
+        return there - share.clamp(0, 1)[:, None] * along
+
     with torch.no_grad():
-        # |p - q| ** 2 without the |p| ** 2 that all q have in common.
-        nearest = (line.square().sum(2)[..., None] - 2 * line @ places.T).argmin(1)
-        before, after = (nearest - 1).clamp(min=0), (nearest + 1).clamp(max=line.shape[1] - 1)
-        rest_before = _offset(_points(line, before), _points(line, nearest), places)
-        rest_after = _offset(_points(line, nearest), _points(line, after), places)
-        earlier = rest_before.square().sum(2) < rest_after.square().sum(2)
+        nearest = torch.zeros_like(stroke)
+        least = places.new_full((len(places),), torch.inf)
+        for number in range(last + 1):
+            square = (places - line[:, number].index_select(0, stroke)).square().sum(1)
+            nearest = torch.where(square < least, number, nearest)
+            least = torch.minimum(square, least)
+        before, after = (nearest - 1).clamp(min=0), (nearest + 1).clamp(max=last)
+        earlier = offset(before, nearest).square().sum(1) < offset(nearest, after).square().sum(1)
         first = torch.where(earlier, before, nearest)
         second = torch.where(earlier, nearest, after)
-    offset = _offset(_points(line, first), _points(line, second), places)
     # The root has no slope at zero, right on the line.
-    return (offset.square().sum(2) + 1e-12).sqrt()
-
-
-def _points(
-    line: Float[Tensor, "strokes line 2"], index: Float[Tensor, "strokes places"]
-) -> Float[Tensor, "strokes places 2"]:
-    return line.gather(1, index[..., None].expand(-1, -1, 2))
-
-
-def _offset(
-    start: Float[Tensor, "strokes places 2"],
-    end: Float[Tensor, "strokes places 2"],
-    places: Float[Tensor, "places 2"],
-) -> Float[Tensor, "strokes places 2"]:
-    """From the nearest point between start and end to each place."""
-    along, there = end - start, places - start
-    share = (there * along).sum(2) / along.square().sum(2).clamp(min=1e-12)
-    return there - share.clamp(0, 1)[..., None] * along
+    return (offset(first, second).square().sum(1) + 1e-12).sqrt()
 
 
 def coverage(
-    distance: Float[Tensor, "strokes places"],
-    width: Float[Tensor, "strokes 1"],
-    softness: float,
-) -> Float[Tensor, "strokes places"]:
+    distance: Float[Tensor, " pairs"], width: Float[Tensor, " pairs"], softness: float
+) -> Float[Tensor, " pairs"]:
     """1 inside of a stroke, 0 far outside, 1/2 at its edge; ``softness`` in pixels."""
     return torch.sigmoid((width / 2 - distance) / softness)
 

@@ -49,16 +49,15 @@ class Spectrum:
     ----------
     packed
         ``BINS`` x ``BINS`` float16 numbers for each of the three decorrelated channels.
-    mean
-        The mean of each channel: the only frequency whose phase is not free.
     """
 
     packed: bytes
-    mean: tuple[float, float, float]
 
     @classmethod
     def of(cls, magnitudes: Float[np.ndarray, "3 h half_w"] | Tensor) -> Spectrum:
         """From mean magnitudes as ``torch.fft.rfft2`` lays them out, of decorrelated logits.
+
+        The images' means, at [:, 0, 0], are not looked at.
 
         Raises
         ------
@@ -71,7 +70,7 @@ class Spectrum:
                 "a spectrum is an array of magnitudes (3, h, w // 2 + 1), at least (3, 8, 5), "
                 f"not {tuple(R.shape)}."
             )
-        if not (R.isfinite().all() and (R.flatten(1)[:, 1:] >= 0).all()):
+        if not (R.isfinite().all() and (R >= 0).all()):
             raise BadInput("the magnitudes of a spectrum are finite and not below zero.")
         height, width = R.shape[1], 2 * (R.shape[2] - 1)
         mirrored = (R + R.roll(-1, 1).flip(1)) / 2
@@ -82,9 +81,7 @@ class Spectrum:
         flat[:, 0, 0] = (flat[:, 0, 1] + flat[:, 1, 0]) / 2  # where 1/f has no value
         if flat.shape[1:] != (BINS, BINS):
             flat = F.interpolate(flat[None], (BINS, BINS), mode="bilinear", align_corners=True)[0]
-        mean = R[:, 0, 0] / (height * width)
-        red, green, blue = mean.tolist()
-        return cls(flat.numpy().astype(np.float16).tobytes(), (red, green, blue))
+        return cls(flat.numpy().astype(np.float16).tobytes())
 
     def flat(self) -> Float[Tensor, "3 bins bins"]:
         """Magnitudes times frequency, (channel, vertical, horizontal frequency)."""
@@ -95,7 +92,7 @@ class Spectrum:
         """The magnitudes for images of this size, as ``irfft2`` wants them.
 
         A larger image is taken to show more, as sharp as before, as a larger cutting of a
-        photograph does. Only the mean, at [:, 0, 0], may be below zero.
+        photograph does. Its mean, which no phase can change, is 0: mid-grey.
         """
         height, width = size
         fy, fx = torch.fft.fftfreq(height).abs(), torch.fft.rfftfreq(width)
@@ -104,12 +101,12 @@ class Spectrum:
         frequency = torch.hypot(fy[:, None], fx[None])
         frequency[0, 0] = 1
         R = between / frequency * (height * width) ** 0.5
-        R[:, 0, 0] = torch.tensor(self.mean) * (height * width)
+        R[:, 0, 0] = 0
         return R
 
     def recipe(self) -> dict[str, Any]:
         """JSON-able description."""
-        return {"float16": base64.b64encode(self.packed).decode(), "mean": list(self.mean)}
+        return {"float16": base64.b64encode(self.packed).decode()}
 
 
 def named(name: str) -> Spectrum:
@@ -132,8 +129,7 @@ def named(name: str) -> Spectrum:
 
 def from_recipe(recipe: dict[str, Any]) -> Spectrum:
     """Build a spectrum from what its ``recipe()`` returned."""
-    red, green, blue = recipe["mean"]
-    return Spectrum(base64.b64decode(recipe["float16"]), (red, green, blue))
+    return Spectrum(base64.b64decode(recipe["float16"]))
 
 
 @cache
@@ -141,9 +137,7 @@ def _read(path: Path) -> Spectrum:
     from safetensors.torch import load_file
 
     try:
-        kept = load_file(path)
-        red, green, blue = kept["mean"].tolist()
-        return Spectrum(kept["flat"].numpy().astype(np.float16).tobytes(), (red, green, blue))
+        return Spectrum(load_file(path)["flat"].numpy().astype(np.float16).tobytes())
     except Exception as problem:  # safetensors has an exception of its own for a damaged file
         raise BadInput(f"{path.name!r} is no spectrum: {problem}.") from problem
 
@@ -156,24 +150,26 @@ def logits(pixels: Float[Tensor, "images 3 h w"]) -> Float[Tensor, "images 3 h w
 def measure(pictures: Iterable[Float[Tensor, "images 3 h w"]]) -> Spectrum:
     """Mean magnitude spectrum of batches of square pictures of one even size.
 
+    They fade out towards their edges (Hann's window), without which the leap from each edge to the
+    opposite one would count as detail and weave a cloth of lines into every image.
+
     Raises
     ------
     BadInput
         Where there are no pictures.
     """
     total, count = torch.zeros(()), 0
-    means = torch.zeros(3, dtype=torch.float64)
     for batch in pictures:
         plane = logits(batch)
+        fade = torch.hann_window(plane.shape[-1], dtype=plane.dtype)
+        window = fade[:, None] * fade
+        window = window / window.square().mean().sqrt()  # what has no structure keeps its energy
+        plane = (plane - plane.mean((2, 3), keepdim=True)) * window
         total = total + torch.fft.rfft2(plane).abs().sum(0)
-        means += plane.sum((0, 2, 3)) / plane[0, 0].numel()
         count += len(batch)
     if not count:
         raise BadInput("there are no pictures to measure a spectrum of.")
-    R = total / count
-    # The mean has a sign, unlike the magnitudes.
-    R[:, 0, 0] = means / count * batch[0, 0].numel()
-    return Spectrum.of(R)
+    return Spectrum.of(total / count)
 
 
 def cuttings(image: Float[Tensor, "3 h w"], size: int = 128) -> Float[Tensor, "cuttings 3 s s"]:
@@ -221,8 +217,7 @@ def of_folder(folder: Path, size: int = 128) -> tuple[Spectrum, dict[str, int]]:
     if not totals:
         raise BadInput(f"there is no image of {size} x {size} or larger in {str(folder)!r}.")
     flat = torch.stack([each.flat() for each in totals]).mean(0)
-    red, green, blue = np.mean([each.mean for each in totals], axis=0).tolist()
-    return Spectrum(flat.numpy().astype(np.float16).tobytes(), (red, green, blue)), counts
+    return Spectrum(flat.numpy().astype(np.float16).tobytes()), counts
 
 
 def of_glyphs(size: int = 128, per_cell: int = 2) -> tuple[Spectrum, dict[str, int]]:
@@ -272,8 +267,7 @@ def _write(args: argparse.Namespace) -> None:
     spectrum, counts = of_glyphs() if glyphs else of_folder(Path(args.source))
     sources = json.loads(Path(args.sources).read_text("utf-8")) if args.sources else {}
     path = Path(args.out) / f"{args.name}.safetensors"
-    kept = {"flat": spectrum.flat().half(), "mean": torch.tensor(spectrum.mean)}
-    save_file(kept, path)
+    save_file({"flat": spectrum.flat().half()}, path)
     about = {
         "what": "mean magnitude spectrum of decorrelated logits, times frequency",
         "bins": BINS,

@@ -24,8 +24,9 @@ def test_curves_are_de_casteljaus():
 def test_distances_from_a_straight_line():
     line = torch.tensor([[[2.0, 3], [5, 3], [6, 3], [12, 3]]], dtype=torch.float64)
     places = torch.tensor([[4.0, 7], [0, 3], [8, 1], [15, 7], [6, 3]], dtype=torch.float64)
-    want = torch.tensor([[4, 2, 2, 5, 0]], dtype=torch.float64)
-    torch.testing.assert_close(bezier.distances(line, places), want, atol=1e-5, rtol=0)
+    want = torch.tensor([4, 2, 2, 5, 0], dtype=torch.float64)
+    got = bezier.distances(line, torch.zeros(5, dtype=torch.long), places)
+    torch.testing.assert_close(got, want, atol=1e-5, rtol=0)
 
 
 def test_distances_from_a_curve_by_many_points():
@@ -33,26 +34,37 @@ def test_distances_from_a_curve_by_many_points():
     places = bezier.centres((20, 20)).double()
     dense = bezier.sampled(control, 4000)[0]
     want = torch.cdist(places, dense).amin(1)
-    got = bezier.distances(bezier.sampled(control, 40), places)[0]
+    got = bezier.distances(bezier.sampled(control, 40), torch.zeros(400, dtype=torch.long), places)
     torch.testing.assert_close(got, want, atol=0.02, rtol=0)
+
+
+def test_nothing_within_reach_is_left_out():
+    line = bezier.sampled(6 * torch.randn(5, 4, 2, dtype=torch.float64) + 6, 8)
+    reach = torch.tensor([[1.0], [2], [3], [0.5], [4]], dtype=torch.float64)
+    pairs = torch.stack(bezier.within_reach(line, reach, (9, 12)), 1)
+    found = {tuple(pair) for pair in pairs.tolist()}
+    near = torch.cdist(line, bezier.centres((9, 12)).double()[None]).amin(1) < reach
+    assert {tuple(pair) for pair in near.nonzero().tolist()} <= found
+    assert len(found) < 5 * 9 * 12
 
 
 def test_distances_have_right_slopes():
     control = (8 * torch.rand(2, 4, 2, dtype=torch.float64)).requires_grad_(True)
-    places = bezier.centres((3, 4)).double() * 2 + 0.1
+    places = bezier.centres((3, 4)).double().repeat(2, 1) * 2 + 0.1
+    stroke = torch.arange(2).repeat_interleave(12)
 
     def near(control):
-        return bezier.distances(bezier.sampled(control, 6), places)
+        return bezier.distances(bezier.sampled(control, 6), stroke, places)
 
     assert torch.autograd.gradcheck(near, (control,), atol=1e-4)
 
 
 def test_coverage_is_full_inside_half_at_the_edge_none_outside():
-    distance = torch.tensor([[0.0, 3, 20]], dtype=torch.float64)
-    got = bezier.coverage(distance, torch.tensor([[6.0]], dtype=torch.float64), 0.5)
+    distance = torch.tensor([0.0, 3, 20], dtype=torch.float64)
+    got = bezier.coverage(distance, torch.full((3,), 6.0, dtype=torch.float64), 0.5)
     want = 1 / (1 + np.exp(-(3 - distance.numpy()) / 0.5))
     np.testing.assert_allclose(got, want)
-    assert got[0, 0] > 0.99 and got[0, 1] == 0.5 and got[0, 2] < 1e-10
+    assert got[0] > 0.99 and got[1] == 0.5 and got[2] < 1e-10
 
 
 def test_strokes_lie_over_each_other_one_by_one():
