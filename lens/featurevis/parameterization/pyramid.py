@@ -37,7 +37,8 @@ class Pyramid:
     levels
         How many pictures; fewer where the coarsest would be smaller than a pixel.
     gain
-        How much more a level counts than the next finer one.
+        How much more a level counts than the next finer one; above 1 large fields of strong
+        colour grow first.
     spread
         Standard deviation of the start.
     decorrelate
@@ -45,11 +46,11 @@ class Pyramid:
     """
 
     levels: int = 5
-    gain: float = 1.5
+    gain: float = 1.0
     spread: float = 0.01
     decorrelate: bool = True
 
-    lr: ClassVar[float] = 0.05
+    lr: ClassVar[float] = 0.02
     averaging: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
