@@ -56,13 +56,13 @@ class Strokes:
         How far an edge fades, in pixels: a stroke feels only what is about this near.
     """
 
-    strokes: int = 128
+    strokes: int = 64
     curves: int = 2
     width: float = 0.02
     opacity: float = 0.7
     softness: float = 0.7
 
-    lr: ClassVar[float] = 0.05
+    lr: ClassVar[float] = 0.1
     averaging: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
