@@ -46,7 +46,7 @@ class Pyramid:
     """
 
     levels: int = 5
-    gain: float = 1.0
+    gain: float = 1.25
     spread: float = 0.01
     decorrelate: bool = True
 
