@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,8 +76,10 @@ class Job:
         return json.loads(json.dumps(recipe))
 
 
-def from_recipe(recipe: dict[str, Any], model: Model) -> Job:
+def from_recipe(recipe: dict[str, Any], model: Model, generators: Iterable[Any] = ()) -> Job:
     """Build the job on ``model`` from what ``Job.recipe`` returned.
+
+    ``generators`` are for ``parameterization.from_recipe``.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def from_recipe(recipe: dict[str, Any], model: Model) -> Job:
             size=tuple(recipe["size"]),
             seed=recipe["seed"],
             lr=recipe["lr"],
-            parameterization=parameterization.from_recipe(recipe["parameterization"]),
+            parameterization=parameterization.from_recipe(recipe["parameterization"], generators),
             transforms=transforms.from_recipe(recipe["transforms"]),
             bf16=recipe["precision"] == "bf16",
         )

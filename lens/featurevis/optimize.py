@@ -22,7 +22,7 @@ from lens.errors import BadInput
 from lens.featurevis.measures import Scene, measure
 from lens.featurevis.objectives import Objective
 from lens.featurevis.parameterization import Parameterization
-from lens.featurevis.transforms import Moves
+from lens.featurevis.transforms import Transform
 from lens.model import Model
 from lens.precision import autocast
 
@@ -36,7 +36,7 @@ class Settings:
     seed: int
     lr: float
     parameterization: Parameterization
-    transforms: Moves
+    transforms: Transform
     bf16: bool
 
 
@@ -117,7 +117,7 @@ def climb(
         try:
             for step in range(settings.steps):
                 pixels = settings.parameterization.pixels(z, settings.size)
-                seen = settings.transforms(pixels, generators)
+                seen = settings.transforms(pixels, generators, step / settings.steps)
                 itself = pixels.repeat_interleave(views, 0)
                 with autocast(model.device, settings.bf16):
                     scene = look(model, seen_by, itself, seen, view_of)

@@ -15,7 +15,7 @@ from lens.featurevis.job import Job, from_recipe, run
 from lens.featurevis.objectives import Objective, Place
 from lens.featurevis.optimize import Settings
 from lens.featurevis.parameterization import Fourier, Parameterization
-from lens.featurevis.transforms import Moves, standard
+from lens.featurevis.transforms import Transform, standard
 from lens.featurevis.visualization import Visualization, read_recipe
 from lens.model import Model
 from lens.opening import load
@@ -35,7 +35,7 @@ def visualize(
     at: Place = "mean",
     copies: int = 1,
     parameterization: Parameterization | None = None,
-    transforms: Moves | None = None,
+    transforms: Transform | None = None,
     batch_size: int | None = None,
     precision: Precision = "auto",
     progress: bool = True,
@@ -118,7 +118,7 @@ def visualize(
         batching.bytes_per_image(model, alike, height_width) for alike in _one_of_each_form(aims)
     )
     if batch_size is None:
-        batch_size = batching.batch_size(needed, model.device)
+        batch_size = batching.batch_size(needed * settings.transforms.views, model.device)
     job = Job(model, given, aims, settings, copies, _whole("batch_size", batch_size))
     return run(job, progress)
 
@@ -127,6 +127,7 @@ def rerun(
     recipe: dict[str, Any] | str | Path | Visualization,
     model: Model | None = None,
     *,
+    generators: Iterable[Any] = (),
     progress: bool = True,
 ) -> Visualization:
     """Make a visualization again from its recipe, to the same pixels on the same kind of machine.
@@ -137,6 +138,9 @@ def rerun(
         ``Visualization.recipe``, the visualization itself, or a PNG that it saved.
     model
         The model; opened by its name if not given.
+    generators
+        For a recipe with the ``Generator`` parameterization: modules, or ``Generator`` values, of
+        which the one with the recipe's weights is taken.
     progress
         Whether to show a progress bar.
 
@@ -157,7 +161,7 @@ def rerun(
             f"the recipe is for {recipe['model']} with weights {recipe['fingerprint']}; "
             f"this {model.name} has the weights {model.fingerprint}."
         )
-    return run(from_recipe(recipe, model), progress)
+    return run(from_recipe(recipe, model, generators), progress)
 
 
 def _listed(units: Any) -> list[Any]:
