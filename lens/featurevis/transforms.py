@@ -74,9 +74,15 @@ class Moves:
     views: ClassVar[int] = 1
 
     def __call__(
-        self, images: Float[Tensor, "images 3 h w"], generators: Sequence[Generator]
+        self,
+        images: Float[Tensor, "images 3 h w"],
+        generators: Sequence[Generator],
+        progress: float = 0.0,
     ) -> Float[Tensor, "images 3 h w"]:
-        """Move every image by a draw of its own; the size stays."""
+        """Move every image by a draw of its own; the size stays, and so does what is done.
+
+        ``progress`` is the share of the run that is over, for transforms that change with it.
+        """
         if not self.steps:
             return images
         matrices = reduce(torch.matmul, [move.draw(generators) for move in self.steps])
