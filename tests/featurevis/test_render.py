@@ -131,7 +131,7 @@ def test_ctrl_c_keeps_what_is_finished(resnet, monkeypatch):
             if next(ticks) == stop_at:
                 raise KeyboardInterrupt
 
-        return loop.climb(*args[:4], after_step)
+        return loop.climb(*args[:4], after_step, *args[5:])
 
     monkeypatch.setattr("lens.featurevis.job.climb", interrupted)
     stop_at = 7  # in the third batch of three steps
@@ -206,8 +206,10 @@ def test_bad_input_is_one_sentence(resnet, vit):
     refused(BadInput, "size is a whole number of pixels", size="large")
     refused(TooLarge, "at most 4096 pixels a side", size=100_000)
     refused(BadInput, "at='cls' is no place in image.layer2", at="cls")
-    refused(
-        BadInput, "can't take images of 48 x 48", units=vit.site("image.blocks.0").unit(0), size=48
-    )
+    refused(BadInput, "multiples of 8 pixels", units=vit.site("image.blocks.0").unit(0), size=44)
+    refused(BadInput, "no snapshot after 5 steps: the run has 3", snapshots=[5])
+    refused(BadInput, "a snapshot is a whole number, at least 1, not 0", snapshots=[0])
+    refused(BadInput, "every is a whole number, at least 1, not 0", every=0)
+    refused(BadInput, "of type int; a picture is a PIL image", start=3)
     with pytest.raises(UnitOutOfRange):
         site.unit(10_000)

@@ -72,7 +72,7 @@ def test_html_of_many_stays_small(resnet):
 
 
 def test_files_that_can_not_be(vis, tmp_path):
-    with pytest.raises(BadInput, match=r"'vis.jpg' should end in .png"):
+    with pytest.raises(BadInput, match=r"'vis.jpg' should end in .png, .webp"):
         vis.save(tmp_path / "vis.jpg")
     with pytest.raises(BadInput, match="there is no folder"):
         vis.save(tmp_path / "nowhere" / "vis.png")
