@@ -66,9 +66,11 @@ def _grid_of(model: Model, table: Tensor) -> tuple[int, tuple[int, int]] | None:
     """How many tokens stand first, and the rows and columns of the others."""
     if table.dim() not in (2, 3):
         return None
+    height, width = model.image_size
     for prefix in dict.fromkeys((model.prefix_tokens, 0, 1)):
         grid = rectangle(table.shape[-2] - prefix, model.image_size)
-        if grid is not None:
+        # 12 places are 3 x 4, which is no grid of a square picture: there are 4 more, and 4 x 4.
+        if grid is not None and grid[0] * width == grid[1] * height:
             return prefix, grid
     return None
 

@@ -18,7 +18,7 @@ def total_variation() -> Objective:
 
 def l1(grey: float = 0.5) -> Objective:
     """Mean absolute distance of the pixels from ``grey``. Subtract it for emptier images."""
-    return Term("l1", data=float(grey))
+    return Term("l1", data=float(grey), label="" if grey == 0.5 else f"{grey:g}")
 
 
 @measures("total_variation")
