@@ -166,7 +166,7 @@ def run(job: Job, progress: bool, watch: Watch | None = None, every: int = 1) ->
                 why = _sentence(problem)
                 break
             if part.interrupted:
-                why = _sentence(KeyboardInterrupt())
+                why = "on_step said so" if part.stopped else _sentence(KeyboardInterrupt())
                 if part.curve.shape[1] == 0 and not done:
                     raise KeyboardInterrupt
                 # Half-finished images are kept only where there is nothing better.

@@ -92,7 +92,9 @@ class Climb:
     snapshots
         Eight-bit images after some of the steps.
     interrupted
-        Whether ctrl-C, or whoever watched, ended it early.
+        Whether it was ended early.
+    stopped
+        Whether whoever watched ended it.
     """
 
     images: UInt8[np.ndarray, "images h w 3"]
@@ -102,6 +104,7 @@ class Climb:
     importance: Float[np.ndarray, "images h w"]
     snapshots: dict[int, UInt8[np.ndarray, "images h w 3"]] = field(default_factory=dict)
     interrupted: bool = False
+    stopped: bool = False
 
 
 def climb(
@@ -156,7 +159,7 @@ def climb(
     memory: dict[Any, Any] = {}
     curve: list[Tensor] = []
     snapshots: dict[int, np.ndarray] = {}
-    interrupted = False
+    interrupted = stopped = False
 
     with ExitStack() as stack:
         stack.enter_context(undisturbed(model.module, *own))
@@ -198,7 +201,7 @@ def climb(
                 if watch is not None and (done % every == 0 or done == settings.steps):
                     now = _arrays(_rounded(average.of(z), settings)[0])
                     if watch(done, now, values.detach().cpu().numpy()) is False:
-                        interrupted = done < settings.steps
+                        interrupted = stopped = done < settings.steps
                         break
         except KeyboardInterrupt:
             interrupted = True
@@ -216,6 +219,7 @@ def climb(
         importance.nan_to_num().cpu().numpy(),
         snapshots,
         interrupted,
+        stopped,
     )
 
 

@@ -34,7 +34,7 @@ def test_a_head_is_the_length_of_what_it_gives(vit, captured, valued):
     np.testing.assert_allclose(valued(o.head(site, 1, along)), want, **close)
     with pytest.raises(UnitOutOfRange, match="heads 0 to 1, not 2"):
         o.head(site, 2)
-    with pytest.raises(BadInput, match="has no heads' outputs; 'image.blocks.0.attention.heads'"):
+    with pytest.raises(BadInput, match=r"has no heads' outputs; 'image.blocks.0.attention.heads'"):
         o.head(vit.site("image.blocks.1"), 0)
 
 
@@ -157,7 +157,7 @@ def test_a_modules_score(resnet, pixels, tmp_path):
         o.from_recipe(whole.recipe(), resnet)
     back = o.from_recipe(json.loads(json.dumps(whole.recipe())), resnet, {"any": judge})
     assert back.recipe() == whole.recipe()
-    with pytest.raises(BadInput, match="takes a torch.nn.Module, not int"):
+    with pytest.raises(BadInput, match=r"takes a torch.nn.Module, not int"):
         o.score(3)
     with pytest.raises(BadInput, match="one number an image: 1, not"):
         visualize(o.unit(unit) + o.score(nn.Identity()), steps=1, progress=False)
