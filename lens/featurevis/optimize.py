@@ -266,7 +266,10 @@ class _Compiling(ExitStack):
             return run(*images)
         self._unsure = False
         try:
-            return run(*images)
+            with warnings.catch_warnings():
+                # The compiler looks at the gradient of whatever it is handed.
+                warnings.filterwarnings("ignore", "The .grad attribute of a Tensor")
+                return run(*images)
         except Exception as problem:
             self.close()
             scene = run(*images)  # what fails without the compiler too is raised as it is
