@@ -30,8 +30,8 @@ def test_compiled_is_the_same_but_for_rounding(resnet):
     unit = resnet.site("image.layer2").unit(3)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        fast = visualize(unit, steps=3, compile=True, progress=False)
-    plain = visualize(unit, steps=3, progress=False)
+        fast = visualize(unit, steps=3, compile=True, precision="fp32", progress=False)
+    plain = visualize(unit, steps=3, precision="fp32", progress=False)
     np.testing.assert_allclose(fast.curve, plain.curve, rtol=1e-3, atol=1e-4)
     assert fast.recipe["compile"] is True
 
