@@ -44,7 +44,8 @@ def webp(image: Image.Image, recipe: dict[str, Any]) -> bytes:
 def npz(arrays: Mapping[str, np.ndarray], recipe: dict[str, Any]) -> bytes:
     """Arrays by name, and the recipe as a text among them; read it by ``numpy.load``."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, recipe=np.array(json.dumps(recipe)), **dict(arrays))
+    content: dict[str, Any] = {**arrays, "recipe": np.array(json.dumps(recipe))}
+    np.savez_compressed(buffer, **content)
     return buffer.getvalue()
 
 

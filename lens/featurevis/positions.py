@@ -31,7 +31,7 @@ def stretched(model: Model, size: tuple[int, int]) -> Iterator[None]:
     if tuple(size) == tuple(model.image_size) or not tables:
         yield
         return
-    strict = [
+    strict: list[Any] = [
         module
         for module in model.module.modules()
         if getattr(module, "strict_img_size", False) is True  # timm's patches refuse other sizes
