@@ -90,7 +90,7 @@ class Parameterization(Protocol):
 
 
 def from_recipe(
-    recipe: dict[str, Any], generators: Iterable[nn.Module | Generator] = ()
+    recipe: dict[str, Any], modules: Iterable[nn.Module | Generator] = ()
 ) -> Parameterization:
     """Build a parameterization from what its ``recipe()`` returned.
 
@@ -98,7 +98,7 @@ def from_recipe(
     ----------
     recipe
         What ``recipe()`` returned.
-    generators
+    modules
         Modules that make images, or ``Generator`` values of them. A recipe names a generator by a
         fingerprint of its weights; the one that has it is taken.
 
@@ -118,7 +118,7 @@ def from_recipe(
     module = import_module(f"{__name__}.{name}")
     try:
         if name == "generator":
-            return module.from_settings(settings, generators)
+            return module.from_settings(settings, modules)
         return getattr(module, _BY_NAME[name])(**settings)
     except TypeError as problem:
         raise BadInput(f"this is no recipe of {name}: {problem}.") from problem

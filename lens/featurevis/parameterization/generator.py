@@ -163,10 +163,8 @@ class Generator:
         return f"the generator {type(self.module).__name__}"
 
 
-def from_settings(
-    settings: dict[str, Any], generators: Iterable[nn.Module | Generator]
-) -> Generator:
-    """Build a generator from its recipe and the one of ``generators`` that it was written for.
+def from_settings(settings: dict[str, Any], modules: Iterable[nn.Module | Generator]) -> Generator:
+    """Build a generator from its recipe and the one of ``modules`` that it was written for.
 
     Raises
     ------
@@ -176,7 +174,7 @@ def from_settings(
     wanted = settings.pop("fingerprint", None)
     called = settings.pop("module", "a module")
     seen = []
-    for given in generators:
+    for given in modules:
         one = given if isinstance(given, Generator) else Generator(given, settings["z_shape"])
         seen.append(f"{type(one.module).__name__} with {one.fingerprint}")
         if one.fingerprint == wanted:
@@ -184,7 +182,7 @@ def from_settings(
     given_are = f"given: {', '.join(seen)}" if seen else "none was given"
     raise BadInput(
         f"the recipe needs the generator {called} with the weights {wanted} "
-        f"(generators=[module]); {given_are}."
+        f"(modules=[module]); {given_are}."
     )
 
 

@@ -87,7 +87,10 @@ class Moves:
         generators: Sequence[Generator],
         progress: float = 0.0,
     ) -> Float[Tensor, "images 3 h w"]:
-        """Move every image by a draw of its own; the size stays."""
+        """Move every image by a draw of its own; the size stays, and so does what is done.
+
+        ``progress`` is the share of the run that is over, for transforms that change with it.
+        """
         if not self.steps:
             return images
         drawn = [move.draw(generators, len(images)) for move in self.steps]

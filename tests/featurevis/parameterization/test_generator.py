@@ -118,7 +118,7 @@ def test_a_visualization_is_made_again_with_its_generator(resnet):
     unit = resnet.site("image.layer2").unit(3)
     kind = Generator(Painter(), (5,), averaging=0.5)
     vis = lens.visualize(unit, parameterization=kind, steps=3, progress=False)
-    again = rerun(vis, resnet, generators=[Painter()], progress=False)
+    again = rerun(vis, resnet, modules=[Painter()], progress=False)
     assert (again.images == vis.images).all() and again.recipe == vis.recipe
     with pytest.raises(BadInput, match="needs the generator Painter"):
-        rerun(vis, resnet, generators=[Painter(1)], progress=False)
+        rerun(vis, resnet, modules=[Painter(1)], progress=False)
