@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lens.errors import BadInput
+from lens.featurevis.facet_objective import guided
 from lens.featurevis.objectives import Combined, Objective, Place, Term
 from lens.sites import Site, by_position, unit_maps, unit_values
 
@@ -193,5 +194,6 @@ MEASURES: dict[str, Callable[[Sequence[Term], Scene], Tensor]] = {
     "diversity": _diversity,
     "total_variation": _total_variation,
     "l1": _l1,
+    "facet": guided,
     "number": _number,
 }

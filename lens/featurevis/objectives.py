@@ -256,6 +256,7 @@ KINDS = (
     "diversity",
     "total_variation",
     "l1",
+    "facet",
     "number",
 )
 
