@@ -1,7 +1,8 @@
 """Feature visualization: images that units want to see.
 
 ``visualize`` makes them and ``rerun`` makes them again; ``objectives`` says what to climb,
-``parameterization`` where images come from, ``transforms`` what they have to withstand.
+``parameterization`` where images come from, ``transforms`` what they have to withstand. ``facets``
+shows a unit as a picture, a drawing and a word; ``texts`` finds the words that excite it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lens.featurevis.facet_run import facets, facets_again
+    from lens.featurevis.facet_sheet import Facets
     from lens.featurevis.render import rerun, visualize
+    from lens.featurevis.text_result import TextsThatExcite
+    from lens.featurevis.text_search import texts
     from lens.featurevis.visualization import Visualization, read_recipe
 
-__all__ = ["Visualization", "read_recipe", "rerun", "visualize"]
+__all__ = [
+    "Facets",
+    "TextsThatExcite",
+    "Visualization",
+    "facets",
+    "facets_again",
+    "read_recipe",
+    "rerun",
+    "texts",
+    "visualize",
+]
 
 _HOME = {
+    "facets": "facet_run",
+    "facets_again": "facet_run",
+    "Facets": "facet_sheet",
+    "texts": "text_search",
+    "TextsThatExcite": "text_result",
     "rerun": "render",
     "visualize": "render",
     "Visualization": "visualization",
@@ -28,6 +48,6 @@ def __getattr__(name: str) -> Any:
 
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    if name in ("objectives", "parameterization", "transforms"):
+    if name in ("objectives", "parameterization", "probes", "transforms"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

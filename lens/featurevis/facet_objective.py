@@ -122,7 +122,7 @@ def guided(terms: Sequence[Term], scene: Scene) -> Float[Tensor, " images"]:
         if slope is None:
             raise BadInput(
                 f"{terms[0].site} can't be guided from {layer.name}: it does not come before, or "
-                "other kinds of objectives are climbed in the same call; climb facets by themselves."
+                "other objectives are climbed in the same call; climb facets by themselves."
             )
         seen = maps(layer, scene.activations[layer]).float()
         wanted = maps(layer, slope).float().relu()

@@ -223,8 +223,8 @@ def _site_of(target: Any) -> Site:
         raise BadInput(f"facets are shown of units and directions, not of {target!r}.")
     if site.tower != "image":
         raise BadInput(
-            f"{site.name} is in the {site.tower} tower and sees no image; for the words that excite "
-            "it, see lens.featurevis.texts."
+            f"{site.name} is in the {site.tower} tower and sees no image; the words that excite it "
+            "are found by lens.featurevis.texts."
         )
     return site.pre_activation
 

@@ -73,9 +73,8 @@ class Facets:
         table = pd.DataFrame(rows, columns=["unit", "site", "facet", "strength", "activation"])
         free = table[table["facet"] == UNGUIDED].set_index(["unit", "site"])["activation"]
         free = free[~free.index.duplicated()]
-        alone = [
-            free.get((unit, site), np.nan) for unit, site in table[["unit", "site"]].to_numpy()
-        ]
+        pairs = table[["unit", "site"]].to_numpy()
+        alone = [free.get((unit, site), np.nan) for unit, site in pairs]
         with np.errstate(divide="ignore", invalid="ignore"):
             table["share"] = table["activation"].to_numpy() / np.array(alone, dtype=float)
         for name, said in zip(self.facets, self.looks.T, strict=True):
@@ -121,15 +120,7 @@ class Facets:
         for r, (unit, site) in enumerate(rows):
             y = top + r * (_CELL + line + _GAP)
             if captions:
-                pen.text(
-                    (_MARGIN, y + 2), _cut(f"unit {unit}", 82, _font(700, 14)), INK, _font(700, 14)
-                )
-                pen.text(
-                    (_MARGIN, y + 22),
-                    _cut(site.removeprefix("image."), 82, _font(400, 11)),
-                    GREY,
-                    _font(400, 11),
-                )
+                self._name(pen, f"unit {unit}", site.removeprefix("image."), y)
             of_unit = table[(table["unit"] == unit) & (table["site"] == site)]
             for c, (facet, strength) in enumerate(columns):
                 x = left + c * (_CELL + _GAP)
@@ -186,10 +177,14 @@ class Facets:
             if facet != before:
                 pen.text((x, 62), facet, INK, _font(700, 13))
             if facet != UNGUIDED:
-                pen.text(
-                    (x + _CELL, 63), f"strength {strength:g}", GREY, _font(400, 11), anchor="ra"
-                )
+                said = f"strength {strength:g}"
+                pen.text((x + _CELL, 63), said, GREY, _font(400, 11), anchor="ra")
             before = facet
+
+    @staticmethod
+    def _name(pen: ImageDraw.ImageDraw, unit: str, site: str, y: int) -> None:
+        pen.text((_MARGIN, y + 2), _cut(unit, 82, _font(700, 14)), INK, _font(700, 14))
+        pen.text((_MARGIN, y + 22), _cut(site, 82, _font(400, 11)), GREY, _font(400, 11))
 
     def _caption(self, pen: ImageDraw.ImageDraw, row: pd.Series, x: int, y: int) -> None:
         share = float(np.clip(np.nan_to_num(row["share"]), 0, 1))
