@@ -89,6 +89,7 @@ def facet(
         site,
         {
             "towards": towards,
+            "of": (target.site or site).name,
             "facet": name,
             "strength": 0.0 if name == UNGUIDED else float(strength),
             "probes": [packed(probe.weights[k]) for probe in probes],

@@ -67,9 +67,8 @@ class Facets:
         """
         rows = []
         for term, value in zip(self._terms, self.visualization.values, strict=True):
-            assert term.site is not None
-            name = term.label.split(", ")[0]
-            rows.append((name, term.site.name, term.data["facet"], term.data["strength"], value))
+            name, said = term.label.split(", ")[0], term.data
+            rows.append((name, said["of"], said["facet"], said["strength"], value))
         table = pd.DataFrame(rows, columns=["unit", "site", "facet", "strength", "activation"])
         free = table[table["facet"] == UNGUIDED].set_index(["unit", "site"])["activation"]
         free = free[~free.index.duplicated()]

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import pairwise
 
 from lens.data import glyphs
 from lens.zoo.captions import ANY, STYLES, TAGGED, TAGS
@@ -39,7 +40,7 @@ class Bigrams:
         self._words: Counter[str] = Counter()
         for caption, weight in captions:
             read = [_START, *words_in(caption), _END]
-            for before, word in zip(read[:-1], read[1:], strict=True):
+            for before, word in pairwise(read):
                 self._pairs[before, word] += weight  # type: ignore[assignment]
                 self._before[before] += weight  # type: ignore[assignment]
                 self._words[word] += weight  # type: ignore[assignment]
