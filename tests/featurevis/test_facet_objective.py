@@ -75,9 +75,7 @@ def test_the_formula_by_hand(resnet, pixels):
     loud = seen.activations[layer.pre_activation].amax((2, 3)).min(0).values > 0
     units = loud.nonzero()[:3, 0].tolist()
     asked = [("word", 0.3), ("picture", 4.0), ("drawing", 1.0)]
-    aims = [
-        facet(layer.unit(u), probes, *each) for u, each in zip(units, asked, strict=True)
-    ]
+    aims = [facet(layer.unit(u), probes, *each) for u, each in zip(units, asked, strict=True)]
     got = measured(resnet, aims, pixels)[1].detach().numpy()
     for i, (u, (name, strength)) in enumerate(zip(units, asked, strict=True)):
         k = probes[0].facets.index(name)
@@ -131,9 +129,7 @@ def test_directions_and_places(resnet, vit, pixels):
     one_hot = np.eye(site.n_units)[4]
     aims = [facet(o.direction(site, one_hot), probes, "word", 1.0, at="max")] * 3
     same = [facet(site.unit(4), probes, "word", 1.0, at="max")] * 3
-    torch.testing.assert_close(
-        measured(resnet, aims, pixels)[1], measured(resnet, same, pixels)[1]
-    )
+    torch.testing.assert_close(measured(resnet, aims, pixels)[1], measured(resnet, same, pixels)[1])
     probes = [probe_at(vit.site("image.blocks.0"))]
     aims = [facet(vit.site("image.blocks.1").unit(4), probes, "word", 1.0, at="cls")] * 3
     assert measured(vit, aims, pixels)[1].requires_grad
