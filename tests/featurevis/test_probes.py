@@ -113,7 +113,7 @@ def test_where_to_guide_from(resnet, vit):
     assert p.is_before(resnet.site("image.layer3"), resnet.site("image.embedding"))
     assert not p.is_before(resnet.site("image.layer4"), resnet.site("image.layer4.pre_relu"))
     assert not p.is_before(resnet.site("image.layer3"), resnet.site("image.layer3"))
-    with pytest.raises(BadInput, match="no stage or block before image.stem"):
+    with pytest.raises(BadInput, match=r"no stage or block before image\.stem"):
         p.early_site(resnet.site("image.stem"))
 
 
