@@ -156,6 +156,8 @@ def fit(
     their mean squared norm; the weights that are returned take the features as they are.
     """
     with torch.inference_mode(False), torch.enable_grad():
+        # Copies: what was made in inference mode can't be differentiated with.
+        features, labels = features.clone(), labels.clone()
         scale = features.square().sum(1).mean().sqrt().clamp(min=1e-12)
         scaled = (features / scale).double()
         counts = torch.bincount(labels)

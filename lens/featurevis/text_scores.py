@@ -99,7 +99,7 @@ def joint_direction(
     if not pictures:
         raise BadInput("there are no images to linearise the unit at: the list is empty.")
     batch = torch.stack([model.picture(picture) for picture in pictures])
-    vector = torch.as_tensor(np.asarray(towards, dtype=np.float32))
+    vector = torch.from_numpy(np.array(towards, dtype=np.float32))
     values = _values(site, batch, vector)
     best = torch.argsort(values, descending=True, stable=True)[:KEPT]
     spread = float(values.std()) if len(values) > 1 else 0.0
@@ -166,7 +166,7 @@ def _along(model: Any, direction: Float[np.ndarray, " dim"]) -> Score:
 
 
 def _own_value(site: Site, towards: Float[np.ndarray, " units"], at: TextPlace) -> Score:
-    vector = torch.as_tensor(np.asarray(towards, dtype=np.float32))
+    vector = torch.from_numpy(np.array(towards, dtype=np.float32))
     model = site.model
 
     @torch.no_grad()

@@ -54,6 +54,7 @@ def by_hand(model, probes, pixels, unit, k, strength):
     second.retain_grad()
     excited = visual.layer4(visual.layer3(second))[0, unit].mean()
     excited.backward()
+    excited = float(excited.detach())
     guide = 0.0
     for probe, layer in zip(probes, (first, second), strict=False):
         weights = weights_of(packed(probe.weights[k])).astype(float)
@@ -64,7 +65,7 @@ def by_hand(model, probes, pixels, unit, k, strength):
                 for c in range(seen.shape[2]):
                     guide += seen[u, r, c] * max(slope[u, r, c], 0) * weights[u, r, c]
     grey = ((pixels.double() - 0.5) ** 2).mean()
-    return float(excited), float(excited + 5 / len(probes) * strength * guide - 10 * grey)
+    return excited + 5 / len(probes) * strength * guide - 10 * float(grey)
 
 
 def test_the_formula_by_hand(resnet, pixels):
@@ -79,7 +80,7 @@ def test_the_formula_by_hand(resnet, pixels):
     got = measured(resnet, aims, pixels)[1].detach().numpy()
     for i, (u, (name, strength)) in enumerate(zip(units, asked, strict=True)):
         k = probes[0].facets.index(name)
-        expected = by_hand(resnet, probes, pixels[i], u, k, strength)[1]
+        expected = by_hand(resnet, probes, pixels[i], u, k, strength)
         np.testing.assert_allclose(got[i], expected, rtol=2e-4, atol=2e-5)
 
 
@@ -113,14 +114,18 @@ def test_a_finished_image_is_worth_what_it_excites(resnet, pixels):
     torch.testing.assert_close(values, expected.expand(3))
 
 
-def test_a_silent_unit_has_a_slope(colours):
-    blue = torch.zeros(1, 3, 16, 16)
-    blue[:, 2] = 0.9
-    probe = probe_at(colours.site("0"))
-    site = colours.site("1")
-    aim = facet(site.unit(0), [probe], "word", 1.0)
-    x, values = measured(colours, [aim], blue)
-    assert (torch.autograd.grad(values.sum(), x)[0] != 0).any() or site.pre_activation == site
+def test_a_silent_unit_has_a_slope(resnet, pixels):
+    layer, probes = resnet.site("image.layer4"), [probe_at(resnet.site("image.layer2"))]
+    with torch.no_grad():
+        seen = look(resnet, [o.unit(layer.unit(0))], pixels, pixels, torch.arange(3))
+    before = seen.activations[layer.pre_activation]
+    unit = int((before.amax((2, 3)) <= 0).all(0).nonzero()[0])
+    x, values = measured(resnet, [facet(layer.unit(unit), probes, "unguided")] * 3, pixels)
+    grey = 10 * (pixels - 0.5).square().mean((1, 2, 3))
+    torch.testing.assert_close(values + grey, before[:, unit].mean((1, 2)))
+    expected = -10 * 2 * (pixels - 0.5) / pixels[0].numel()
+    slope = torch.autograd.grad(values.sum(), x)[0]
+    assert (slope - expected).abs().max() > 10 * expected.abs().max() * 1e-3
 
 
 def test_directions_and_places(resnet, vit, pixels):

@@ -107,7 +107,7 @@ def test_any_module(coloured):
 
 def test_the_embedded_model():
     model = lens.load("glyph-rn")
-    stimuli = lens.data.glyphs().stimuli(per_cell=2, concepts=["apple", "dog", "key", "sun"])
+    stimuli = lens.data.glyphs().stimuli(per_cell=2, concepts=["apple", "dog", "key", "pizza"])
     made = facets(model.site("image.layer4").unit(77), stimuli=stimuli, size=48, **quick)
     assert made.facets == ("picture", "drawing", "word")
     assert len(made.visualization) == 7 and np.isfinite(made.visualization.values).all()
