@@ -17,15 +17,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from PIL import Image
 from torch import Tensor
 
 from lens.capture.hooks import forward_to, record
-from lens.errors import BadInput, nearest
+from lens.errors import BadInput
+from lens.featurevis.facet_stimuli import pictures, sort_into_facets, split, with_table
 from lens.sites import Site, by_position, unit_maps
 
 # Images are compared on a coarse grid: a facet is a matter of texture and rough layout, a finer
@@ -73,20 +72,6 @@ class Probe:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Labelled:
-    """Images and a table with a row for each, as sets of stimuli have them."""
-
-    images: Sequence[Any]
-    table: pd.DataFrame
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, row: int) -> Any:
-        return self.images[row]
-
-
 def train(
     site: Site,
     stimuli: Any = None,
@@ -105,7 +90,7 @@ def train(
     stimuli
         Anything with ``len``, ``[i]`` giving a picture, and a ``.table`` with a row for each; or a
         pair (pictures, labels). The embedded glyphs if not given. Held out are the rows whose
-        ``split`` is "held-out", or, without such a column, every third of each facet.
+        ``split`` is "held-out", or, without such a column, a third of each facet.
     facets
         What to tell apart: a column of the table, or renderings sorted into facets,
         ``{"word": ["word"], "picture": ["flat", "icon"]}``. By default the column ``facet`` where
@@ -125,25 +110,20 @@ def train(
     """
     if site.tower != "image":
         raise BadInput(f"{site.name} is in the {site.tower} tower; a probe of facets sees images.")
-    stimuli = _with_table(stimuli, seed)
+    stimuli = with_table(stimuli, seed)
     names, labels = sort_into_facets(stimuli.table, facets)
     if len(names) < 2:
         found = repr(names[0]) if names else "none"
         raise BadInput(f"a probe tells facets apart and needs two or more; there is {found}.")
-    training, held_out = _split(stimuli.table, names, labels, per_facet, seed)
+    training, held_out = split(stimuli.table, names, labels, per_facet, seed)
     grid = _grid(site)
-    weights = fit(
-        look(site, stimuli, training, grid).flatten(1),
-        torch.from_numpy(labels[training]),
-        penalty=penalty,
-    )
-    shape = (len(names), site.n_units, *grid)
-    probe = Probe(site, names, weights.float().reshape(shape).numpy(), 0.0, (0, 0))
-    seen = look(site, stimuli, held_out, grid).flatten(1)
-    guessed = (seen.float() @ torch.from_numpy(probe.weights).flatten(1).T).argmax(1).numpy()
-    right = guessed == labels[held_out]
-    accuracy = np.mean([right[labels[held_out] == k].mean() for k in range(len(names))])
-    return Probe(site, names, probe.weights, float(accuracy), (len(training), len(held_out)))
+    seen = look(site, stimuli, training, grid).flatten(1)
+    weights = fit(seen, torch.from_numpy(labels[training]), penalty=penalty).float()
+    unseen = look(site, stimuli, held_out, grid).flatten(1)
+    right = (unseen @ weights.T).argmax(1).numpy() == labels[held_out]
+    accuracy = float(np.mean([right[labels[held_out] == k].mean() for k in range(len(names))]))
+    shaped = weights.reshape(len(names), site.n_units, *grid).numpy()
+    return Probe(site, names, shaped, accuracy, (len(training), len(held_out)))
 
 
 def fit(
@@ -205,52 +185,11 @@ def look(
     model, seen = site.model, []
     with record([site]) as taps:
         for start in range(0, len(rows), _BATCH):
-            pictures = _pictures(stimuli, rows[start : start + _BATCH])
-            batch = torch.stack([model.picture(picture) for picture in pictures])
+            shown = pictures(stimuli, rows[start : start + _BATCH])
+            batch = torch.stack([model.picture(picture) for picture in shown])
             taps.forward(batch.contiguous(memory_format=torch.channels_last))
             seen.append(features(site, taps[site.name], grid).cpu())
     return torch.cat(seen)
-
-
-def sort_into_facets(
-    table: pd.DataFrame, facets: Mapping[str, Sequence[str]] | str | None
-) -> tuple[tuple[str, ...], Int[np.ndarray, " rows"]]:
-    """Names of the facets, and which one each row shows; -1 for none of them.
-
-    Raises
-    ------
-    BadInput
-        For a table without such a column, or a rendering that it does not have.
-    """
-    if facets is None:
-        if "facet" in table:
-            facets = "facet"
-        elif "rendering" in table:
-            facets = _kinds(table["rendering"])
-        else:
-            raise BadInput(
-                "the stimuli have no labels: their table needs a column `facet` or `rendering`, "
-                "or say with facets= which column to use."
-            )
-    if isinstance(facets, str):
-        if facets not in table:
-            close = ", ".join(nearest(facets, map(str, table.columns)) or map(str, table.columns))
-            raise BadInput(f"the stimuli's table has no column {facets!r}; the nearest: {close}.")
-        column = table[facets].astype(str)
-        names = tuple(dict.fromkeys(column))
-        return names, np.array([names.index(name) for name in column], dtype=np.int64)
-    if "rendering" not in table:
-        raise BadInput("sorting renderings into facets needs a column `rendering` in the table.")
-    known = list(dict.fromkeys(table["rendering"]))
-    facet_of = {}
-    for k, renderings in enumerate(facets.values()):
-        for rendering in [renderings] if isinstance(renderings, str) else renderings:
-            if rendering not in known:
-                close = ", ".join(nearest(rendering, known) or known)
-                raise BadInput(f"no stimulus has the rendering {rendering!r}; there are: {close}.")
-            facet_of[rendering] = k
-    labels = [facet_of.get(rendering, -1) for rendering in table["rendering"]]
-    return tuple(facets), np.array(labels, dtype=np.int64)
 
 
 def early_site(target: Site) -> Site:
@@ -295,63 +234,3 @@ def is_before(site: Site, target: Site) -> bool:
 def _grid(site: Site) -> tuple[int, int]:
     rows, columns = site.grid or (1, 1)
     return (min(rows, GRID), min(columns, GRID))
-
-
-def _kinds(renderings: pd.Series) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {"picture": [], "drawing": [], "word": []}
-    for rendering in dict.fromkeys(renderings):
-        found[rendering if rendering in ("drawing", "word") else "picture"].append(rendering)
-    return {kind: names for kind, names in found.items() if names}
-
-
-def _with_table(stimuli: Any, seed: int) -> Any:
-    if stimuli is None:
-        from lens.data import glyphs
-
-        return glyphs().stimuli(per_cell=2, seed=seed)
-    if isinstance(stimuli, tuple) and len(stimuli) == 2:
-        images, labels = stimuli
-        if len(images) != len(labels):
-            raise BadInput(f"there are {len(images)} images and {len(labels)} labels.")
-        stimuli = Labelled(images, pd.DataFrame({"facet": list(labels)}))
-    if not isinstance(getattr(stimuli, "table", None), pd.DataFrame):
-        raise BadInput(
-            "the stimuli have no labels: give a set with a `.table`, such as "
-            "lens.data.glyphs().stimuli(), or a pair (pictures, labels)."
-        )
-    if len(stimuli) != len(stimuli.table):
-        raise BadInput(f"{len(stimuli)} stimuli have a table of {len(stimuli.table)} rows.")
-    return stimuli
-
-
-def _split(
-    table: pd.DataFrame,
-    names: tuple[str, ...],
-    labels: Int[np.ndarray, " rows"],
-    per_facet: int,
-    seed: int,
-) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
-    rng = np.random.default_rng([seed, per_facet])
-    told = table["split"].to_numpy() == "held-out" if "split" in table else None
-    training, held_out = [], []
-    for k, name in enumerate(names):
-        rows = rng.permutation(np.flatnonzero(labels == k))
-        if told is None:
-            kept, tested = rows[len(rows) // 3 :], rows[: len(rows) // 3]
-        else:
-            kept, tested = rows[~told[rows]], rows[told[rows]]
-        if len(kept) < 2 or len(tested) < 1:
-            raise BadInput(
-                f"facet {name!r} has {len(kept)} stimuli to train on and {len(tested)} held out; "
-                "it takes two and one at least."
-            )
-        training.append(kept[:per_facet])
-        held_out.append(tested[: max(per_facet // 2, 1)])
-    return np.sort(np.concatenate(training)), np.sort(np.concatenate(held_out))
-
-
-def _pictures(stimuli: Any, rows: Int[np.ndarray, " n"]) -> list[Any]:
-    if hasattr(stimuli, "pixels"):  # drawn together, cell by cell
-        return [Image.fromarray(pixels) for pixels in stimuli.pixels(rows)]
-    items = [stimuli[int(row)] for row in rows]
-    return [item[0] if isinstance(item, tuple) else item for item in items]

@@ -4,7 +4,6 @@ import pytest
 import torch
 from PIL import Image
 
-import lens
 from lens.capture.hooks import forward_to
 from lens.errors import BadInput
 from lens.featurevis import probes as p
@@ -80,30 +79,6 @@ def test_training_leaves_no_trace_and_repeats(resnet):
     assert torch.equal(torch.get_rng_state(), before[0]) and resnet.module.training == before[1]
     with torch.inference_mode():
         p.train(resnet.site("image.layer2"), coloured())
-
-
-def test_glyphs_are_pictures_drawings_and_words():
-    table = lens.data.glyphs().stimuli(per_cell=2, concepts=["apple", "dog"]).table
-    names, labels = p.sort_into_facets(table, None)
-    assert names == ("picture", "drawing", "word")
-    said = {names[k] for k in labels[table["rendering"] == "flat"]}
-    assert said == {"picture"} and {names[k] for k in labels[table["rendering"] == "word"]} == {
-        "word"
-    }
-    names, labels = p.sort_into_facets(table, {"read": "word", "seen": ["icon"]})
-    assert names == ("read", "seen") and set(labels) == {-1, 0, 1}
-    names, _ = p.sort_into_facets(table, "concept")
-    assert names == ("apple", "dog")
-
-
-def test_held_out_stimuli_are_those_of_the_table():
-    table = lens.data.glyphs().stimuli(per_cell=4, concepts=["apple", "dog", "cat"]).table
-    names, labels = p.sort_into_facets(table, None)
-    training, held_out = p._split(table, names, labels, 4, 0)
-    assert set(table["split"].iloc[training]) == {"discovery"}
-    assert set(table["split"].iloc[held_out]) == {"held-out"}
-    assert np.bincount(labels[training]).tolist() == [4, 4, 4]
-    assert np.bincount(labels[held_out]).tolist() == [2, 2, 2]
 
 
 def test_where_to_guide_from(resnet, vit):
