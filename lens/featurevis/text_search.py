@@ -175,8 +175,9 @@ class _Search:
             return self.words
         best = self._by_total[: proposals - proposals // 2]
         if isinstance(self.natural, fluencies.Bigrams):
-            before = fluencies.words_in(phrase[-1])[-1:] or [None]
-            chance = [-self.natural.next(before[0], word) for word in self.words]
+            read = fluencies.words_in(phrase[-1])
+            before = read[-1] if read else None
+            chance = [-self.natural.next(before, word) for word in self.words]
             follows = [self.words[i] for i in np.argsort(chance, kind="stable")]
         else:
             follows = self._by_total
