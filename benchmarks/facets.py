@@ -1,6 +1,6 @@
 """Does the word facet of a multimodal unit look like writing, and its picture facet not?
 
-    python benchmarks/facets.py --units 16
+    python benchmarks/facets.py --units 12
 
 Units of glyph-rn that `lens.multimodal` finds (q <= 0.05) are shown in every facet. None of the
 judges has guided: probes of both embedded models, trained on other concepts, faces of type and
@@ -64,9 +64,9 @@ def named(model, images: np.ndarray, concepts: list[str], top: int) -> np.ndarra
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--units", type=int, default=16)
-    parser.add_argument("--concepts", type=int, default=80, help="concepts to find units among")
-    parser.add_argument("--steps", type=int, default=192)
+    parser.add_argument("--units", type=int, default=12)
+    parser.add_argument("--concepts", type=int, default=60, help="concepts to find units among")
+    parser.add_argument("--steps", type=int, default=128)
     parser.add_argument("--strength", type=float, nargs="+", default=[0.3, 1.0])
     parser.add_argument("--sheet", help="write the sheet here, a .png")
     options = parser.parse_args()
