@@ -25,7 +25,7 @@ from lens.featurevis.text_scores import joint_direction
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--units", type=int, default=20)
-    parser.add_argument("--concepts", type=int, default=80, help="concepts to find units among")
+    parser.add_argument("--concepts", type=int, default=60, help="concepts to find units among")
     parser.add_argument("--length", type=int, default=3)
     parser.add_argument("--beam", type=int, default=4)
     parser.add_argument("--proposals", type=int, default=32)
