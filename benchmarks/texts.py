@@ -5,7 +5,7 @@
 Units of glyph-rn that `lens.multimodal` finds (q <= 0.05), and as many other units of the same
 site as a control, asked for the same concepts. The vocabulary is that of the embedded models'
 captions. Then phrases for the multimodal units: does the best one, and one of the best five, hold
-the concept, and how much is gained over the best single word? Takes about three minutes.
+the concept, and how much is gained over the best single word? Takes about four minutes.
 """
 
 from __future__ import annotations
