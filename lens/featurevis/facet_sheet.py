@@ -97,7 +97,7 @@ class Facets:
             rows = rows[rows["strength"] == strength]
         if not len(rows):
             raise BadInput(f"there is no image of unit {unit} as {facet!r} of that strength.")
-        return self.visualization[int(rows.index[rows["strength"].argmax()])]
+        return self.visualization[int(rows.index[int(rows["strength"].to_numpy().argmax())])]
 
     def sheet(self, captions: bool = True) -> Image.Image:
         """All images: a row a unit, a column a facet and strength.
