@@ -1,7 +1,8 @@
 """Feature visualization: images that units want to see.
 
 ``visualize`` makes them and ``rerun`` makes them again; ``objectives`` says what to climb,
-``parameterization`` where images come from, ``transforms`` what they have to withstand.
+``parameterization`` where images come from, ``transforms`` what they have to withstand. ``facets``
+shows a unit as a picture, a drawing and a word; ``texts`` finds the words that excite it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lens.featurevis.faceted.run import facets, facets_again
+    from lens.featurevis.faceted.sheet import Facets
     from lens.featurevis.render import rerun, visualize
     from lens.featurevis.visualization import Visualization, read_recipe
+    from lens.featurevis.wording.result import TextsThatExcite
+    from lens.featurevis.wording.search import texts
 
-__all__ = ["Visualization", "read_recipe", "rerun", "visualize"]
+__all__ = [
+    "Facets",
+    "TextsThatExcite",
+    "Visualization",
+    "facets",
+    "facets_again",
+    "read_recipe",
+    "rerun",
+    "texts",
+    "visualize",
+]
 
 _HOME = {
+    "facets": "faceted.run",
+    "facets_again": "faceted.run",
+    "Facets": "faceted.sheet",
+    "texts": "wording.search",
+    "TextsThatExcite": "wording.result",
     "rerun": "render",
     "visualize": "render",
     "Visualization": "visualization",

@@ -23,6 +23,7 @@ from lens.featurevis.measures import MEASURES
 from lens.featurevis.objectives.accents import accentuation
 from lens.featurevis.objectives.directions import cosine_direction, direction, latents
 from lens.featurevis.objectives.embeddings import logit, similarity
+from lens.featurevis.objectives.facets import facet
 from lens.featurevis.objectives.grams import diversity, style
 from lens.featurevis.objectives.heads import focus, head
 from lens.featurevis.objectives.images import caricature, inversion
@@ -44,6 +45,7 @@ __all__ = [
     "cosine_direction",
     "direction",
     "diversity",
+    "facet",
     "focus",
     "from_recipe",
     "head",
