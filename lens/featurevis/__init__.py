@@ -9,12 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lens.featurevis.naming import Naming, naming
+    from lens.featurevis.quality import Quality
     from lens.featurevis.render import rerun, visualize
     from lens.featurevis.visualization import Visualization, read_recipe
 
-__all__ = ["Visualization", "read_recipe", "rerun", "visualize"]
+__all__ = ["Naming", "Quality", "Visualization", "naming", "read_recipe", "rerun", "visualize"]
 
 _HOME = {
+    "Naming": "naming",
+    "naming": "naming",
+    "Quality": "quality",
     "rerun": "render",
     "visualize": "render",
     "Visualization": "visualization",

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -20,6 +20,9 @@ from PIL.PngImagePlugin import PngInfo
 from lens.errors import BadImage, BadInput
 from lens.featurevis.objectives import Objective
 from lens.sites import Unit
+
+if TYPE_CHECKING:
+    from lens.featurevis.quality import Quality
 
 RECIPE_KEY = "lens.recipe"
 _SHOWN_IN_HTML = 64
@@ -108,6 +111,12 @@ class Visualization:
             raise BadInput(f"there is no folder {str(path.parent)!r} to save {path.name!r} in.")
         path.write_bytes(self._png(self[0] if len(self) == 1 else self.sheet()))
         return path
+
+    def quality(self, stimuli: Any = None, **settings: Any) -> Quality:
+        """Judge the images by what real pictures do; see ``lens.featurevis.quality``."""
+        from lens.featurevis.quality import quality
+
+        return quality(self, stimuli, **settings)
 
     def _png(self, image: Image.Image) -> bytes:
         metadata = PngInfo()

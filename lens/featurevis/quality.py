@@ -1,0 +1,381 @@
+"""How good is a feature visualization? Five answers, each on the scale of real pictures.
+
+- **percentile, ratio**: what the image does to its unit under held-out changes (blur, noise,
+  colour, crops, mirroring, other moves), among what real stimuli do to it.
+- **agreement**: whether the stimuli that excite the unit most are those most like the image, in the
+  model's own embedding. 0.5 is chance.
+- **selectivity**: whether the image excites its own unit more than the site's other units, each
+  counted in its own standard deviations.
+- **transfer**: agreement once more, but in the embedding of a second model, which the image was not
+  made for.
+- **diversity**: how unlike the copies for one unit are, beside how unlike its best stimuli are.
+
+References
+----------
+Olah, Mordvintsev, Schubert, "Feature Visualization", Distill 2017 (dataset examples beside
+optimized images). Zimmermann et al., "How Well do Feature Visualizations Support Causal
+Understanding of CNN Activations?", NeurIPS 2021 (why the look of an image is no measure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from lens.capture.hooks import forward_to
+from lens.errors import BadInput
+from lens.featurevis import held_out
+from lens.featurevis.measures import activation_at
+from lens.featurevis.objectives import Objective, Place
+from lens.featurevis.ranks import auroc, percentiles
+from lens.featurevis.reference import Reference, reference
+from lens.precision import Precision, autocast, in_bf16
+from lens.sites import Unit
+
+if TYPE_CHECKING:
+    from lens.featurevis.visualization import Visualization
+    from lens.model import Model
+
+_AT_ONCE = 32
+#: The embedded models look at each other's images.
+_OTHER = {"glyph-rn": "glyph-vit", "glyph-vit": "glyph-rn"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Quality:
+    """How good the images of some units are.
+
+    Attributes
+    ----------
+    images
+        A row an image: ``unit``, ``copy``, ``value`` (of the unit, the image as it is),
+        ``held_out`` (the mean under held-out changes) with its ``percentile`` among the stimuli and
+        its ``ratio`` (0 is the mean stimulus, 1 the mean of the unit's best), ``beats_best`` (it is
+        above every stimulus), ``agreement`` and ``transfer`` (AUROC), ``selectivity`` (percent of
+        the site's other units that it excites less) and ``rank`` (1: no other unit more). What
+        could not be measured has no column.
+    kinds
+        A row an image, a column a kind of change: the percentile under that kind alone.
+    reference
+        The stimuli's values; give it as ``stimuli`` to judge other images of the site at once.
+    top
+        How many of a unit's best stimuli count as its examples.
+    diversity
+        A row a unit: ``diversity`` (mean cosine distance between its copies, embedded) and
+        ``examples_diversity`` (the same between its best stimuli); None for single copies.
+    """
+
+    images: pd.DataFrame
+    kinds: pd.DataFrame
+    reference: Reference
+    top: int
+    diversity: pd.DataFrame | None = None
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a unit, in the order of the visualization: means over its copies."""
+        owner = (self.images["copy"] == 0).cumsum() - 1
+        numbers = self.images.drop(columns="copy")
+        found = numbers.groupby(owner.to_numpy()).mean().rename_axis(None)
+        found["unit"] = found["unit"].astype(int)
+        return found if self.diversity is None else found.join(self.diversity)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        images, site = self.images, self.reference.site
+        said = [
+            f"under held-out changes at percentile {images['percentile'].median():.4g} of "
+            f"{len(self.reference):,} stimuli (median), "
+            f"{(images['percentile'] >= 95).mean():.0%} of them at the 95th or above",
+            f"{images['beats_best'].mean():.0%} beat every stimulus",
+        ]
+        if "agreement" in images:
+            said.append(f"agreement with the {self.top} best {images['agreement'].median():.3f}")
+        said.append(f"{(images['rank'] == 1).mean():.0%} excite no other unit more")
+        if "transfer" in images and self.reference.other is not None:
+            said.append(
+                f"transfer to {self.reference.other.name} {images['transfer'].median():.3f}"
+            )
+        count = f"{len(self)} image{'s' if len(self) != 1 else ''}"
+        return f"Quality of {count} for {site.model.name} {site.name}: {'; '.join(said)}"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        table = self.table.to_html(index=False, float_format="{:.4g}".format, max_rows=64)
+        return f"<div><p>{html.escape(repr(self))}</p>{table}</div>"
+
+
+def quality(
+    vis: Visualization,
+    stimuli: Any = None,
+    *,
+    other: Model | None | Literal["default"] = "default",
+    seed: int = 0,
+    draws: int = 4,
+    top: int = 10,
+    precision: Precision = "auto",
+    progress: bool = True,
+) -> Quality:
+    """Judge the images of units of one site.
+
+    Parameters
+    ----------
+    vis
+        The images, for units or for objectives that begin with one.
+    stimuli
+        What to compare with: pictures as ``lens.capture`` takes them, an array (stimuli, units), a
+        Store, Activations, the responses of ``lens.neurons``, or the ``.reference`` of an earlier
+        Quality. By default two of each concept and rendering of the embedded glyphs.
+    other
+        The second model; the embedded models have each other by default, others none.
+    seed
+        Of the held-out changes; a run never draws the same.
+    draws
+        How often to draw each kind of change.
+    top
+        How many of a unit's best stimuli are its examples.
+    precision
+        The models' arithmetic.
+    progress
+        Whether to show progress bars.
+
+    Returns
+    -------
+    Quality
+        ``.table`` has a row a unit.
+
+    Raises
+    ------
+    BadInput
+        Where the images are for units of several sites or for none, or the stimuli are too few or
+        were measured elsewhere.
+    """
+    for name, number in (("draws", draws), ("top", top), ("seed", seed + 1)):
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+            raise BadInput(f"{name} is too small or no whole number.")
+    units, at = _units(vis)
+    asked = units[0].site
+    if not isinstance(other, str):
+        second = other
+    elif other == "default":
+        second = _default_other(asked.model, stimuli)
+    else:
+        raise BadInput(f"other is a model, None or 'default', not {other!r}.")
+    known = reference(asked, stimuli, at=at, other=second, precision=precision, progress=progress)
+    if len(known) <= top:
+        raise BadInput(f"top={top} best of {len(known)} stimuli leave none to compare with.")
+    numbers = np.array([unit.index for unit in units])
+    copies = _copies(vis)
+    bf16 = in_bf16(precision, asked.model.device)
+    found = _excited(vis, known, numbers, copies, seed, draws, bf16, progress)
+
+    of_unit = known.values[:, numbers]
+    best = np.sort(of_unit, axis=0)[::-1][:top]
+    middle, spread = of_unit.mean(0), best.mean(0) - of_unit.mean(0)
+    images = pd.DataFrame(
+        {
+            "unit": numbers,
+            "copy": copies,
+            "value": found.plain,
+            "held_out": found.held_out,
+            "percentile": percentiles(found.held_out, of_unit),
+            "ratio": _over(found.held_out - middle, spread),
+            "beats_best": found.held_out > best[0],
+        }
+    )
+    rows = [known.top(number, top) for number in numbers]
+    features = None
+    if known.features is not None:
+        features = known.site.model.embed(list(vis))
+        images["agreement"] = _agreement(features, known.features, rows)
+    images["selectivity"], images["rank"] = found.selectivity, found.rank
+    if known.other is not None and known.other_features is not None:
+        images["transfer"] = _agreement(known.other.embed(list(vis)), known.other_features, rows)
+    kinds = pd.DataFrame(
+        {"unit": numbers}
+        | {kind: percentiles(values, of_unit) for kind, values in found.kinds.items()}
+    )
+    several = features is not None and copies.max() > 0
+    diversity = _diversity(features, known, copies, rows) if several else None
+    return Quality(images, kinds, known, top, diversity)
+
+
+@dataclass(frozen=True)
+class _Excited:
+    """What images do to their own units, and how that stands among the site's other units."""
+
+    plain: Float[np.ndarray, " images"]
+    held_out: Float[np.ndarray, " images"]
+    kinds: dict[str, Float[np.ndarray, " images"]]
+    selectivity: Float[np.ndarray, " images"]
+    rank: Int[np.ndarray, " images"]
+
+
+def _excited(
+    vis: Visualization,
+    known: Reference,
+    numbers: Int[np.ndarray, " images"],
+    copies: Int[np.ndarray, " images"],
+    seed: int,
+    draws: int,
+    bf16: bool,
+    progress: bool,
+) -> _Excited:
+    plain = np.empty(len(vis), dtype=np.float32)
+    selectivity, rank = np.empty(len(vis)), np.empty(len(vis), dtype=int)
+    kinds = {kind: np.empty(len(vis), dtype=np.float32) for kind in held_out.CHANGES}
+    middle, deviation = known.values.mean(0), known.values.std(0)
+    for start in tqdm(range(0, len(vis), _AT_ONCE), desc="quality", disable=not progress):
+        part = slice(start, start + _AT_ONCE)
+        images = torch.from_numpy(vis.images[part]).permute(0, 3, 1, 2).float() / 255
+        own = numbers[part]
+        row = np.arange(len(own))
+        generators = [
+            held_out.generator(seed, int(unit), int(copy))
+            for unit, copy in zip(own, copies[part], strict=True)
+        ]
+        plain[part] = _seen(known, images, bf16)[row, own]
+        everything = np.zeros((len(own), known.site.n_units))
+        for kind, values in kinds.items():
+            seen = [
+                _seen(known, held_out.changed(kind, images, generators), bf16)
+                for _ in range(1 if kind == "mirrored" else draws)  # there is one mirror image
+            ]
+            mean = np.mean(seen, axis=0)
+            values[part] = mean[row, own]
+            everything += mean / len(kinds)
+        selectivity[part], rank[part] = _standing(everything, own, middle, deviation)
+    together = np.mean(list(kinds.values()), axis=0)
+    return _Excited(plain, together, kinds, selectivity, rank)
+
+
+@torch.no_grad()
+def _seen(
+    known: Reference, images: Float[Tensor, "n 3 h w"], bf16: bool
+) -> Float[np.ndarray, "n units"]:
+    site = known.site
+    model = site.model
+    coloured = images if len(model.mean) == 3 else images.mean(1, keepdim=True)
+    shown = model.normalize(coloured).contiguous(memory_format=torch.channels_last)
+    with autocast(model.device, bf16):
+        tensor = forward_to(site, shown)[site.name]
+    return activation_at(site, tensor, known.at).cpu().numpy()
+
+
+def _standing(
+    values: Float[np.ndarray, "images units"],
+    own: Int[np.ndarray, " images"],
+    middle: Float[np.ndarray, " units"],
+    deviation: Float[np.ndarray, " units"],
+) -> tuple[Float[np.ndarray, " images"], Int[np.ndarray, " images"]]:
+    """Percent of the other units that are excited less, in own deviations, and the own rank.
+
+    Units that answer to all stimuli alike have no scale of their own: as others they are left out;
+    an image for one of them has no standing (NaN, and the last rank).
+    """
+    alive = deviation > 0
+    z = (values - middle) / np.where(alive, deviation, np.inf)
+    mine = z[np.arange(len(own)), own]
+    others = np.tile(alive, (len(own), 1))
+    others[np.arange(len(own)), own] = False
+    more = ((z > mine[:, None]) & others).sum(1)
+    less = ((z < mine[:, None]) & others).sum(1)
+    count = np.maximum(others.sum(1), 1)
+    share = np.where(
+        others.sum(1) > 0, 100 * (less + 0.5 * (others.sum(1) - more - less)) / count, np.nan
+    )
+    known = alive[own]
+    return np.where(known, share, np.nan), np.where(known, more + 1, len(alive))
+
+
+def _agreement(
+    found: Float[np.ndarray, "images dim"],
+    features: Float[np.ndarray, "stimuli dim"],
+    rows: Sequence[np.ndarray],
+) -> list[float]:
+    """AUROC of the cosine to the image, a unit's best stimuli against all others."""
+    scores = []
+    for vector, best in zip(found, rows, strict=True):
+        positive = np.zeros(len(features), dtype=bool)
+        positive[best] = True
+        scores.append(auroc(features @ vector, positive))
+    return scores
+
+
+def _diversity(
+    found: Float[np.ndarray, "images dim"],
+    known: Reference,
+    copies: Int[np.ndarray, " images"],
+    rows: Sequence[np.ndarray],
+) -> pd.DataFrame:
+    assert known.features is not None
+    starts = np.flatnonzero(copies == 0)
+    ends = [*starts[1:], len(copies)]
+    return pd.DataFrame(
+        {
+            "diversity": [_apart(found[a:b]) for a, b in zip(starts, ends, strict=True)],
+            "examples_diversity": [_apart(known.features[rows[a]]) for a in starts],
+        }
+    )
+
+
+def _apart(features: Float[np.ndarray, "some dim"]) -> float:
+    """Mean cosine distance over pairs; NaN for a single one."""
+    pairs = np.triu_indices(len(features), 1)
+    return float((1 - (features @ features.T)[pairs]).mean()) if len(pairs[0]) else float("nan")
+
+
+def _units(vis: Visualization) -> tuple[list[Unit], Place]:
+    """Which unit each image is for, and where in the site it was looked at."""
+    found = [_unit(vis, row) for row in range(len(vis))]
+    places = dict.fromkeys((unit.site, at) for unit, at in found)
+    if len(places) > 1:
+        named = " and ".join(f"{site.name} (at={at!r})" for site, at in list(places)[:2])
+        raise BadInput(
+            f"the images are for units of {named}: visualize the units of one site together, and "
+            "judge them apart."
+        )
+    return [unit for unit, _ in found], found[0][1]
+
+
+def _unit(vis: Visualization, row: int) -> tuple[Unit, Place]:
+    asked = vis.units[row]
+    if isinstance(asked, Unit):
+        formula = vis.recipe["objectives"][row // vis.recipe["copies"]]
+        at = formula.get("options", {}).get("at", "mean")
+        return asked, tuple(at) if isinstance(at, list) else at
+    term = next((t for t in asked.terms() if t.kind == "unit" and t.site is not None), None)
+    if term is None:
+        raise BadInput(f"{asked!r} is no unit's objective: its images cannot be compared.")
+    assert isinstance(asked, Objective)
+    return term.site.unit(term.data), dict(term.options).get("at", "mean")
+
+
+def _copies(vis: Visualization) -> Int[np.ndarray, " images"]:
+    return np.arange(len(vis)) % vis.recipe["copies"]
+
+
+def _default_other(model: Model, stimuli: Any) -> Model | None:
+    """Find the second model; none where there are no pictures to show it."""
+    if isinstance(stimuli, (np.ndarray, Reference)) or hasattr(stimuli, "values_of"):
+        return None
+    if model.name not in _OTHER:
+        return None
+    from lens.opening import load
+
+    return load(_OTHER[model.name], device=model.device)
+
+
+def _over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
