@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lens.featurevis.naming import Naming, naming
     from lens.featurevis.quality import Quality
     from lens.featurevis.render import rerun, visualize
+    from lens.featurevis.second_opinion import Naming, naming
     from lens.featurevis.visualization import Visualization, read_recipe
 
 __all__ = ["Naming", "Quality", "Visualization", "naming", "read_recipe", "rerun", "visualize"]
 
 _HOME = {
-    "Naming": "naming",
-    "naming": "naming",
+    "Naming": "second_opinion",
+    "naming": "second_opinion",
     "Quality": "quality",
     "rerun": "render",
     "visualize": "render",

@@ -120,7 +120,7 @@ def quality(
     vis: Visualization,
     stimuli: Any = None,
     *,
-    other: Model | None | Literal["default"] = "default",
+    other: Model | Literal["default"] | None = "default",
     seed: int = 0,
     draws: int = 4,
     top: int = 10,
@@ -190,7 +190,7 @@ def quality(
             "value": found.plain,
             "held_out": found.held_out,
             "percentile": percentiles(found.held_out, of_unit),
-            "ratio": _over(found.held_out - middle, spread),
+            "ratio": _over(found.held_out - middle, np.where(best[0] > of_unit.min(0), spread, 0)),
             "beats_best": found.held_out > best[0],
         }
     )
@@ -236,6 +236,7 @@ def _excited(
     selectivity, rank = np.empty(len(vis)), np.empty(len(vis), dtype=int)
     kinds = {kind: np.empty(len(vis), dtype=np.float32) for kind in held_out.CHANGES}
     middle, deviation = known.values.mean(0), known.values.std(0)
+    deviation[known.values.max(0) == known.values.min(0)] = 0  # rounding leaves a little
     for start in tqdm(range(0, len(vis), _AT_ONCE), desc="quality", disable=not progress):
         part = slice(start, start + _AT_ONCE)
         images = torch.from_numpy(vis.images[part]).permute(0, 3, 1, 2).float() / 255
