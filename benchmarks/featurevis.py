@@ -2,7 +2,8 @@
 
     python benchmarks/featurevis.py                        lens alone
     python benchmarks/featurevis.py --peers DIR            beside lucent and Horama, installed by
-        pip install --no-deps --target DIR torch-lucent==0.1.8 kornia==0.4.1 horama==0.3.0
+        pip install --no-deps --target DIR torch-lucent==0.1.8 kornia==0.4.1 decorator
+        pip install --no-deps --target DIR horama==0.3.0 einops
     python benchmarks/featurevis.py --parts all            every unit of glyph-rn's last stage
 
 Parts, which ``--parts`` chooses from:
@@ -30,10 +31,12 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import chdir
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,7 +98,7 @@ def horama(site: Site, units: Sequence[int], size: int, steps: int) -> Pixels:
     mean, std = (v[:, None, None] for v in (model.mean, model.std))
     low, high = float((-mean / std).max()), float(((1 - mean) / std).min())
     images = []
-    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+    with tempfile.TemporaryDirectory() as folder, inside(folder):
         np.save("spectrum_decorrelated.npy", _spectrum(size))
         for unit in units:
             found, _ = maco(
@@ -113,6 +116,17 @@ def horama(site: Site, units: Sequence[int], size: int, steps: int) -> Pixels:
     return (torch.stack(images).permute(0, 2, 3, 1) * 255).round().byte().numpy()
 
 
+@contextmanager
+def inside(folder: str) -> Iterator[None]:
+    """Horama reads its spectrum from the folder that it is run in."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 def _spectrum(size: int) -> np.ndarray:
     """Mean magnitudes of the stimuli's decorrelated channels, (3, size, size // 2 + 1)."""
     pixels = lens.data.glyphs().stimuli(per_cell=2).pixels(np.arange(0, 5000, 25)) / 255.0
@@ -122,9 +136,11 @@ def _spectrum(size: int) -> np.ndarray:
     return np.abs(np.fft.rfft2(white[:, :size, :size], axes=(1, 2))).mean(0).transpose(2, 0, 1)
 
 
-def timed(make: Maker, *asked: object) -> tuple[Pixels, float]:
+def timed(make: Maker, *asked: Any) -> tuple[Pixels, float]:
     # The peers draw from the global generators.
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        make(asked[0], asked[1][:1], asked[2], 1)  # warms up
         torch.manual_seed(0)
         np.random.seed(0)
         start = time.perf_counter()
@@ -319,7 +335,7 @@ def main() -> None:
 
     if "speed" in options.parts:
         large = lens.load("RN50", pretrained=None, device="cpu")
-        few = max(1, options.steps // 16)
+        few = max(2, options.steps // 8)
         compared(
             options, "RN50, random weights", large.site("image.layer4"), 128, few, None,
             peers(options),

@@ -19,32 +19,26 @@ Understanding of CNN Activations?", NeurIPS 2021 (why the look of an image is no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-from tqdm.auto import tqdm
+from jaxtyping import Int
 
-from lens.capture.hooks import forward_to
 from lens.errors import BadInput
-from lens.featurevis import held_out
-from lens.featurevis.measures import activation_at
-from lens.featurevis.objectives import Objective, Place
-from lens.featurevis.ranks import auroc, percentiles
+from lens.featurevis.excited import excited
+from lens.featurevis.likeness import agreement, diversity
+from lens.featurevis.objectives import Place
+from lens.featurevis.ranks import percentiles
 from lens.featurevis.reference import Reference, reference
-from lens.precision import Precision, autocast, in_bf16
+from lens.precision import Precision, in_bf16
 from lens.sites import Unit
 
 if TYPE_CHECKING:
     from lens.featurevis.visualization import Visualization
     from lens.model import Model
 
-_AT_ONCE = 32
 #: The embedded models look at each other's images.
 _OTHER = {"glyph-rn": "glyph-vit", "glyph-vit": "glyph-rn"}
 
@@ -178,7 +172,7 @@ def quality(
     numbers = np.array([unit.index for unit in units])
     copies = _copies(vis)
     bf16 = in_bf16(precision, asked.model.device)
-    found = _excited(vis, known, numbers, copies, seed, draws, bf16, progress)
+    found = excited(vis, known, numbers, copies, seed, draws, bf16, progress)
 
     of_unit = known.values[:, numbers]
     best = np.sort(of_unit, axis=0)[::-1][:top]
@@ -198,143 +192,18 @@ def quality(
     features = None
     if known.features is not None:
         features = known.site.model.embed(list(vis))
-        images["agreement"] = _agreement(features, known.features, rows)
+        images["agreement"] = agreement(features, known.features, rows)
     images["selectivity"], images["rank"] = found.selectivity, found.rank
     if known.other is not None and known.other_features is not None:
-        images["transfer"] = _agreement(known.other.embed(list(vis)), known.other_features, rows)
+        images["transfer"] = agreement(known.other.embed(list(vis)), known.other_features, rows)
     kinds = pd.DataFrame(
         {"unit": numbers}
         | {kind: percentiles(values, of_unit) for kind, values in found.kinds.items()}
     )
-    several = features is not None and copies.max() > 0
-    diversity = _diversity(features, known, copies, rows) if several else None
-    return Quality(images, kinds, known, top, diversity)
-
-
-@dataclass(frozen=True)
-class _Excited:
-    """What images do to their own units, and how that stands among the site's other units."""
-
-    plain: Float[np.ndarray, " images"]
-    held_out: Float[np.ndarray, " images"]
-    kinds: dict[str, Float[np.ndarray, " images"]]
-    selectivity: Float[np.ndarray, " images"]
-    rank: Int[np.ndarray, " images"]
-
-
-def _excited(
-    vis: Visualization,
-    known: Reference,
-    numbers: Int[np.ndarray, " images"],
-    copies: Int[np.ndarray, " images"],
-    seed: int,
-    draws: int,
-    bf16: bool,
-    progress: bool,
-) -> _Excited:
-    plain = np.empty(len(vis), dtype=np.float32)
-    selectivity, rank = np.empty(len(vis)), np.empty(len(vis), dtype=int)
-    kinds = {kind: np.empty(len(vis), dtype=np.float32) for kind in held_out.CHANGES}
-    middle, deviation = known.values.mean(0), known.values.std(0)
-    deviation[known.values.max(0) == known.values.min(0)] = 0  # rounding leaves a little
-    for start in tqdm(range(0, len(vis), _AT_ONCE), desc="quality", disable=not progress):
-        part = slice(start, start + _AT_ONCE)
-        images = torch.from_numpy(vis.images[part]).permute(0, 3, 1, 2).float() / 255
-        own = numbers[part]
-        row = np.arange(len(own))
-        generators = [
-            held_out.generator(seed, int(unit), int(copy))
-            for unit, copy in zip(own, copies[part], strict=True)
-        ]
-        plain[part] = _seen(known, images, bf16)[row, own]
-        everything = np.zeros((len(own), known.site.n_units))
-        for kind, values in kinds.items():
-            seen = [
-                _seen(known, held_out.changed(kind, images, generators), bf16)
-                for _ in range(1 if kind == "mirrored" else draws)  # there is one mirror image
-            ]
-            mean = np.mean(seen, axis=0)
-            values[part] = mean[row, own]
-            everything += mean / len(kinds)
-        selectivity[part], rank[part] = _standing(everything, own, middle, deviation)
-    together = np.mean(list(kinds.values()), axis=0)
-    return _Excited(plain, together, kinds, selectivity, rank)
-
-
-@torch.no_grad()
-def _seen(
-    known: Reference, images: Float[Tensor, "n 3 h w"], bf16: bool
-) -> Float[np.ndarray, "n units"]:
-    site = known.site
-    model = site.model
-    coloured = images if len(model.mean) == 3 else images.mean(1, keepdim=True)
-    shown = model.normalize(coloured).contiguous(memory_format=torch.channels_last)
-    with autocast(model.device, bf16):
-        tensor = forward_to(site, shown)[site.name]
-    return activation_at(site, tensor, known.at).cpu().numpy()
-
-
-def _standing(
-    values: Float[np.ndarray, "images units"],
-    own: Int[np.ndarray, " images"],
-    middle: Float[np.ndarray, " units"],
-    deviation: Float[np.ndarray, " units"],
-) -> tuple[Float[np.ndarray, " images"], Int[np.ndarray, " images"]]:
-    """Percent of the other units that are excited less, in own deviations, and the own rank.
-
-    Units that answer to all stimuli alike have no scale of their own: as others they are left out;
-    an image for one of them has no standing (NaN, and the last rank).
-    """
-    alive = deviation > 0
-    z = (values - middle) / np.where(alive, deviation, np.inf)
-    mine = z[np.arange(len(own)), own]
-    others = np.tile(alive, (len(own), 1))
-    others[np.arange(len(own)), own] = False
-    more = ((z > mine[:, None]) & others).sum(1)
-    less = ((z < mine[:, None]) & others).sum(1)
-    count = np.maximum(others.sum(1), 1)
-    share = np.where(
-        others.sum(1) > 0, 100 * (less + 0.5 * (others.sum(1) - more - less)) / count, np.nan
-    )
-    known = alive[own]
-    return np.where(known, share, np.nan), np.where(known, more + 1, len(alive))
-
-
-def _agreement(
-    found: Float[np.ndarray, "images dim"],
-    features: Float[np.ndarray, "stimuli dim"],
-    rows: Sequence[np.ndarray],
-) -> list[float]:
-    """AUROC of the cosine to the image, a unit's best stimuli against all others."""
-    scores = []
-    for vector, best in zip(found, rows, strict=True):
-        positive = np.zeros(len(features), dtype=bool)
-        positive[best] = True
-        scores.append(auroc(features @ vector, positive))
-    return scores
-
-
-def _diversity(
-    found: Float[np.ndarray, "images dim"],
-    known: Reference,
-    copies: Int[np.ndarray, " images"],
-    rows: Sequence[np.ndarray],
-) -> pd.DataFrame:
-    assert known.features is not None
-    starts = np.flatnonzero(copies == 0)
-    ends = [*starts[1:], len(copies)]
-    return pd.DataFrame(
-        {
-            "diversity": [_apart(found[a:b]) for a, b in zip(starts, ends, strict=True)],
-            "examples_diversity": [_apart(known.features[rows[a]]) for a in starts],
-        }
-    )
-
-
-def _apart(features: Float[np.ndarray, "some dim"]) -> float:
-    """Mean cosine distance over pairs; NaN for a single one."""
-    pairs = np.triu_indices(len(features), 1)
-    return float((1 - (features @ features.T)[pairs]).mean()) if len(pairs[0]) else float("nan")
+    apart = None
+    if features is not None and known.features is not None and copies.max() > 0:
+        apart = diversity(features, known.features, copies, rows)
+    return Quality(images, kinds, known, top, apart)
 
 
 def _units(vis: Visualization) -> tuple[list[Unit], Place]:
@@ -356,10 +225,9 @@ def _unit(vis: Visualization, row: int) -> tuple[Unit, Place]:
         formula = vis.recipe["objectives"][row // vis.recipe["copies"]]
         at = formula.get("options", {}).get("at", "mean")
         return asked, tuple(at) if isinstance(at, list) else at
-    term = next((t for t in asked.terms() if t.kind == "unit" and t.site is not None), None)
-    if term is None:
+    term = next((t for t in asked.terms() if t.kind == "unit"), None)
+    if term is None or term.site is None:
         raise BadInput(f"{asked!r} is no unit's objective: its images cannot be compared.")
-    assert isinstance(asked, Objective)
     return term.site.unit(term.data), dict(term.options).get("at", "mean")
 
 

@@ -62,7 +62,7 @@ class Reference:
         return np.argsort(-self.values[:, unit], kind="stable")[:count]
 
     def __repr__(self) -> str:
-        beside = f", beside {self.other.name}" if self.other_features is not None else ""
+        beside = f", beside {self.other.name}" if self.other is not None else ""
         return f"Reference of {self.site!r}: {len(self):,} stimuli{beside}"
 
 
@@ -130,7 +130,7 @@ def _looked(site: Site, stimuli: Any, at: Place, precision: Precision, progress:
         site.model, _pictures(stimuli), sites, reduce=kept, precision=precision, progress=progress
     )
     features = _unit_norm(seen[_EMBEDDING]) if _embeds(site.model) else None
-    return Reference(site, at, seen[site], features)
+    return Reference(site, at, np.asarray(seen[site]), features)
 
 
 def _measured_before(site: Site, given: Any, at: Place) -> Reference | None:
@@ -142,7 +142,7 @@ def _measured_before(site: Site, given: Any, at: Place) -> Reference | None:
         for place in (before, site):
             with suppress(UnknownSite):
                 values = given.values_of(place.name, at)
-                features = given[_EMBEDDING][:] if _EMBEDDING in given else None
+                features = given.get(_EMBEDDING)
                 return Reference(place, at, values, _whole(values, features))
         raise BadInput(f"{site.name} was not captured: there are {', '.join(given)}.")
     if hasattr(given, "pool") and hasattr(given, "embeddings"):  # lens.neurons' responses
@@ -155,9 +155,9 @@ def _measured_before(site: Site, given: Any, at: Place) -> Reference | None:
     return None
 
 
-def _whole(values: np.ndarray, features: np.ndarray | None) -> np.ndarray | None:
+def _whole(values: np.ndarray, features: Any) -> np.ndarray | None:
     fits = features is not None and features.ndim == 2 and len(features) == len(values)
-    return _unit_norm(features) if fits and features is not None else None
+    return _unit_norm(features) if fits else None
 
 
 def _checked(found: Reference) -> Reference:
@@ -198,5 +198,6 @@ def _embeds(model: Model) -> bool:
     return model.has_site(_EMBEDDING)
 
 
-def _unit_norm(rows: np.ndarray) -> np.ndarray:
+def _unit_norm(rows: Any) -> np.ndarray:
+    rows = np.asarray(rows[:])
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
