@@ -28,7 +28,7 @@ from jaxtyping import Int
 
 from lens.errors import BadInput
 from lens.featurevis.excited import excited
-from lens.featurevis.likeness import agreement, diversity
+from lens.featurevis.agreement import agreement, diversity
 from lens.featurevis.objectives import Place
 from lens.featurevis.ranks import percentiles
 from lens.featurevis.reference import Reference, reference
