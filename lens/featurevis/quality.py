@@ -27,8 +27,8 @@ import pandas as pd
 from jaxtyping import Int
 
 from lens.errors import BadInput
-from lens.featurevis.excited import excited
 from lens.featurevis.agreement import agreement, diversity
+from lens.featurevis.excited import excited
 from lens.featurevis.objectives import Place
 from lens.featurevis.ranks import percentiles
 from lens.featurevis.reference import Reference, reference
