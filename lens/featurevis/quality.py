@@ -163,7 +163,9 @@ def quality(
     if not isinstance(other, str):
         second = other
     elif other == "default":
-        second = _default_other(asked.model, stimuli)
+        measured = isinstance(stimuli, (np.ndarray, Reference)) or hasattr(stimuli, "values_of")
+        # There are no pictures to show to a second model where values are given.
+        second = None if measured else default_other(asked.model)
     else:
         raise BadInput(f"other is a model, None or 'default', not {other!r}.")
     known = reference(asked, stimuli, at=at, other=second, precision=precision, progress=progress)
@@ -235,10 +237,8 @@ def _copies(vis: Visualization) -> Int[np.ndarray, " images"]:
     return np.arange(len(vis)) % vis.recipe["copies"]
 
 
-def _default_other(model: Model, stimuli: Any) -> Model | None:
-    """Find the second model; none where there are no pictures to show it."""
-    if isinstance(stimuli, (np.ndarray, Reference)) or hasattr(stimuli, "values_of"):
-        return None
+def default_other(model: Model) -> Model | None:
+    """Open the second model that looks at a model's images: the embedded ones have each other."""
     if model.name not in _OTHER:
         return None
     from lens.opening import load

@@ -56,6 +56,46 @@ class Naming:
         return f"<div><p>{html.escape(repr(self))}</p>{table}</div>"
 
 
+class Namer:
+    """A model asked for names; the names are embedded once.
+
+    Parameters
+    ----------
+    model
+        A model with an image and a text tower.
+    names
+        The names to choose from; all concepts of the embedded glyphs by default.
+    prompts
+        Sentences to embed a name in, with ``{}`` for it; their embeddings are averaged.
+
+    Raises
+    ------
+    BadInput
+        Where the model reads no text or sees no pictures, or there are no names.
+    """
+
+    def __init__(
+        self, model: Model, names: Sequence[str] | None = None, prompts: Sequence[str] = PROMPTS
+    ) -> None:
+        self.model = model
+        self.names = list(dict.fromkeys(_all_concepts() if names is None else names))
+        if not {"image", "text"} <= set(model.towers):
+            raise BadInput(f"{model.name} can name nothing: it needs an image and a text tower.")
+        if not self.names or not prompts:
+            raise BadInput("a model needs one name and one prompt or more to choose from.")
+        sentences = [prompt.format(name) for prompt in prompts for name in self.names]
+        rows = model.embed(sentences).reshape(len(prompts), len(self.names), -1).mean(0)
+        self._embedded = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def scores(self, images: Sequence[Any]) -> Float[np.ndarray, "images names"]:
+        """Cosine of every image with every name."""
+        return self.model.embed(images) @ self._embedded.T
+
+    def answers(self, images: Sequence[Any]) -> list[str]:
+        """The nearest name of every image."""
+        return [self.names[best] for best in self.scores(images).argmax(1)]
+
+
 def naming(
     images: Any,
     concepts: Sequence[str],
@@ -89,20 +129,19 @@ def naming(
         no control then), or the model reads no text.
     """
     pictures = [open_picture(image, f"Image {i}") for i, image in enumerate(images)]
-    names = list(dict.fromkeys(_all_concepts() if among is None else among))
     concepts = list(concepts)
     if len(concepts) != len(pictures):
         raise BadInput(f"{len(pictures)} images need as many concepts, not {len(concepts)}.")
+    namer = Namer(other, among, prompts)
+    names = namer.names
     for concept in concepts:
         if concept not in names:
             raise BadInput(
                 f"{concept!r} is not among the {len(names)} names.{suggestion(concept, names)}"
             )
-    if not {"image", "text"} <= set(other.towers):
-        raise BadInput(f"{other.name} can name nothing: it needs an image and a text tower.")
     right = np.array([names.index(concept) for concept in concepts])
     strangers = _strangers(right, np.random.default_rng(seed))
-    scores = other.embed(pictures) @ _embedded(names, other, prompts).T
+    scores = namer.scores(pictures)
     table = pd.DataFrame(
         {
             "concept": concepts,
@@ -112,13 +151,6 @@ def naming(
         }
     )
     return Naming(table, other.name, len(names))
-
-
-def _embedded(
-    names: Sequence[str], model: Model, prompts: Sequence[str]
-) -> Float[np.ndarray, "names dim"]:
-    rows = np.mean([model.embed([prompt.format(name) for name in names]) for prompt in prompts], 0)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _ranks(
