@@ -155,9 +155,10 @@ def quality(
         Where the images are for units of several sites or for none, or the stimuli are too few or
         were measured elsewhere.
     """
-    for name, number in (("draws", draws), ("top", top), ("seed", seed + 1)):
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
-            raise BadInput(f"{name} is too small or no whole number.")
+    for name, number, least in (("draws", draws, 1), ("top", top, 1), ("seed", seed, 0)):
+        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+        if not whole or number < least:
+            raise BadInput(f"{name} is a whole number, at least {least}, not {number!r}.")
     units, at = _units(vis)
     asked = units[0].site
     if not isinstance(other, str):
@@ -169,6 +170,11 @@ def quality(
     else:
         raise BadInput(f"other is a model, None or 'default', not {other!r}.")
     known = reference(asked, stimuli, at=at, other=second, precision=precision, progress=progress)
+    if second is not None and not isinstance(other, str) and known.other is not second:
+        raise BadInput(
+            f"{second.name} can't be shown the stimuli: values were given, or a reference without "
+            "it; give the pictures themselves."
+        )
     if len(known) <= top:
         raise BadInput(f"top={top} best of {len(known)} stimuli leave none to compare with.")
     numbers = np.array([unit.index for unit in units])

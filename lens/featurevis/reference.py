@@ -107,6 +107,8 @@ def reference(
             )
         return stimuli
     found = _measured_before(site, stimuli, at)
+    if isinstance(stimuli, Iterator):  # it is looked at twice
+        stimuli = list(stimuli)
     if found is None:
         found = _looked(site.pre_activation, stimuli, at, precision, progress)
         if other is not None:

@@ -164,7 +164,11 @@ def test_bad_input(resnet, judged, pictures):
         visualize(o.similarity(resnet, "dog"), steps=1, progress=False).quality(pictures)
     with pytest.raises(BadInput, match="top=24 best of 24"):
         vis.quality(found.reference, top=24, progress=False)
-    with pytest.raises(BadInput, match="draws is"):
+    with pytest.raises(BadInput, match="draws is a whole number, at least 1, not 0"):
         vis.quality(found.reference, draws=0)
+    with pytest.raises(BadInput, match="seed is a whole number"):
+        vis.quality(found.reference, seed="0")
+    with pytest.raises(BadInput, match="small-rn can't be shown the stimuli"):
+        vis.quality(found.reference, other=resnet, progress=False)
     with pytest.raises(BadInput, match="other is a model"):
         vis.quality(found.reference, other="glyph-vit")
