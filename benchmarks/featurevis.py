@@ -8,7 +8,8 @@
 
 Parts, which ``--parts`` chooses from:
 
-- **speed**: RN50 of open_clip, full architecture and random weights: units a second.
+- **speed**: RN50 of open_clip, full architecture and random weights, at 128 pixels, a quarter of
+  the units and steps: units a second.
 - **peers**: glyph-rn, the same units, size and number of steps: units a second and how good the
   images are (see ``lens.featurevis.quality``); ``--sheet`` saves them side by side.
 - **parameterizations**: where images come from, by name, and how good they are.
@@ -193,9 +194,9 @@ def peers(options: argparse.Namespace) -> dict[str, Maker]:
 
 
 def compared(
-    options: argparse.Namespace,
     title: str,
     site: Site,
+    count: int,
     size: int,
     steps: int,
     known: Reference | None,
@@ -205,7 +206,7 @@ def compared(
     for name, make in makers.items():
         # One image after the other takes the same time each; a few tell it for a large model.
         alone = known is None and name.endswith("one at a time")
-        units = spread(options.units, site)[: 3 if alone else None]
+        units = spread(count, site)[: 3 if alone else None]
         images, seconds = timed(make, site, units, size, steps)
         rows.append({"by": name, "units a second": len(units) / seconds})
         if known is not None:
@@ -216,7 +217,7 @@ def compared(
         for row in rows:
             if rate:
                 row[f"times {base}"] = row["units a second"] / rate
-    printed(f"{title}: {options.units} units, {steps} steps, {size} px", rows)
+    printed(f"{title}: {count} units, {steps} steps, {size} px", rows)
     return made
 
 
@@ -335,9 +336,9 @@ def main() -> None:
 
     if "speed" in options.parts:
         large = lens.load("RN50", pretrained=None, device="cpu")
-        few = max(2, options.steps // 8)
+        count, steps = max(2, options.units // 4), max(2, options.steps // 4)
         compared(
-            options, "RN50, random weights", large.site("image.layer4"), 128, few, None,
+            "RN50, random weights", large.site("image.layer4"), count, 128, steps, None,
             peers(options),
         )  # fmt: skip
     if set(options.parts) <= {"speed"}:
@@ -350,7 +351,7 @@ def main() -> None:
         makers = peers(options)
         if options.peers:
             makers["Horama, MACO"] = lambda s, u, z, t: horama(s, u, z, max(1, t // 4))
-        made = compared(options, "glyph-rn", site, size, options.steps, known, makers)
+        made = compared("glyph-rn", site, options.units, size, options.steps, known, makers)
         if options.sheet:
             shown = [name for name in made if name == "lens" or not name.startswith("lens")]
             side_by_side({name: made[name] for name in shown}, options.sheet)
