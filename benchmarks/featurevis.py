@@ -249,7 +249,7 @@ def sources(names: Sequence[str]) -> dict[str, object]:
 def named(
     options: argparse.Namespace, site: Site, known: Reference, stimuli: object, other: Model
 ) -> None:
-    table = lens.multimodal(known.values, stimuli=stimuli, progress=False)
+    table = lens.multimodal(known.values, table=stimuli.table, progress=False)
     best = table.sort_values("score", ascending=False).drop_duplicates("concept")
     best = best.head(2 * options.units)
     units, concepts = best["unit"].tolist(), best["concept"].tolist()
