@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lens.featurevis.faceted.run import facets, facets_again
     from lens.featurevis.faceted.sheet import Facets
+    from lens.featurevis.judged.quality import Quality
+    from lens.featurevis.judged.second_opinion import Naming, naming
     from lens.featurevis.render import rerun, visualize
     from lens.featurevis.visualization import Visualization, read_recipe
     from lens.featurevis.wording.result import TextsThatExcite
@@ -19,10 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Facets",
+    "Naming",
+    "Quality",
     "TextsThatExcite",
     "Visualization",
     "facets",
     "facets_again",
+    "naming",
     "read_recipe",
     "rerun",
     "texts",
@@ -33,6 +38,9 @@ _HOME = {
     "facets": "faceted.run",
     "facets_again": "faceted.run",
     "Facets": "faceted.sheet",
+    "Naming": "judged.second_opinion",
+    "naming": "judged.second_opinion",
+    "Quality": "judged.quality",
     "texts": "wording.search",
     "TextsThatExcite": "wording.result",
     "rerun": "render",

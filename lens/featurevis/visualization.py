@@ -23,6 +23,8 @@ from lens.sites import Unit
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from lens.featurevis.judged.quality import Quality
+
 __all__ = ["Visualization", "read_recipe"]
 
 _SHOWN_IN_HTML = 64
@@ -175,6 +177,12 @@ class Visualization:
             write = files.png if path.suffix.lower() == ".png" else files.webp
             path.write_bytes(write(self[0] if len(self) == 1 else self.sheet(), self.recipe))
         return path
+
+    def quality(self, stimuli: Any = None, **settings: Any) -> Quality:
+        """Judge the images by what real pictures do; see ``lens.featurevis.judged.quality``."""
+        from lens.featurevis.judged.quality import quality
+
+        return quality(self, stimuli, **settings)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         names = ("images", "values", "start_values", "curve", "importance")

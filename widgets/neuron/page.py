@@ -13,6 +13,7 @@ from lens.errors import BadInput, UnitOutOfRange
 from lens.sites import Site, Unit
 from lens.widgets import host
 from lens.widgets.esm import module
+from lens.widgets.neuron.judgement import judging
 from lens.widgets.neuron.pictures import Draw, Pictures, drawing
 from lens.widgets.neuron.traits import card_traits
 from lens.widgets.neuron.verdict import ACCEPTED
@@ -223,8 +224,9 @@ def neuron(
         raise BadInput(f"lens.neuron takes a unit of a site, not a {type(unit).__name__}{hint}.")
     site = unit.site
     listed = _listed(unit, units)
-    draw = drawing(site, visualize if isinstance(visualize, Mapping) else {}) if visualize else None
     measured = responses(site, stimuli, activations=activations)
+    settings = visualize if isinstance(visualize, Mapping) else {}
+    draw = drawing(site, settings, judging(measured)) if visualize else None
     return NeuronPage(
         unit.index,
         lambda index: card(site.unit(index), measured),
