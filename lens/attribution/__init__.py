@@ -1,7 +1,8 @@
 """Attribution: which pixels, places or tokens a model's answer comes from.
 
 ``attribute`` explains one answer; ``methods`` lists the ways there are; ``randomized`` is the
-sanity check that every result also offers as ``.sanity()``.
+sanity check that every result also offers as ``.sanity()``; ``head_scores`` ablates the heads of
+attention one at a time.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lens.attribution.explain import attribute, methods
+    from lens.attribution.head_scores import head_scores
     from lens.attribution.result import Attribution
     from lens.attribution.sanity import randomized
 
-__all__ = ["Attribution", "attribute", "methods", "randomized"]
+__all__ = ["Attribution", "attribute", "head_scores", "methods", "randomized"]
 
 _HOME = {
     "Attribution": "result",
     "attribute": "explain",
+    "head_scores": "head_scores",
     "methods": "explain",
     "randomized": "sanity",
 }
