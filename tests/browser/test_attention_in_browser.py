@@ -83,7 +83,7 @@ def test_live_in_jupyterlab_the_kernel_answers_for_a_layer(lab, watch):
     lab.run(page, lab.notebook("attention.ipynb", [SETUP, "maps"]))
     ready(page)
     lab.finished(page)
-    assert min(colours(page, ".heads canvas")) > 3
+    assert min(colours(page, ".heads canvas")) > 1
     first = part(page, ".caption").inner_text()
     part(page, ".heads tbody tr").first.locator("td").nth(2).click()  # was not sent yet
     expect(part(page, ".stage h2")).to_have_text("blocks.0, head 1")
@@ -117,7 +117,7 @@ def test_saved_and_opened_without_a_network(saved, watch, scheme, width):
         "document.querySelector('.blend') && !document.querySelector('.blend').hidden"
     )
     assert min(colours(page, ".frame canvas")) > 50
-    assert min(colours(page, ".heads canvas")) > 3
+    assert min(colours(page, ".heads canvas")) > 1
     accessible(page, ".lens-attention")
     look(page, f"attention-{scheme}-{width}")
     part(page, "[data-tower=text]").click()

@@ -167,7 +167,7 @@ function render({ model, el }) {
       way = maps.same ? way : "from";
       pinned = first(asks());
       probe = null;
-      const acts = (side) => ({ probe: (i, aloud) => point(side, i, aloud), pin: (i) => pin(side, i), free: () => pin(side, first(maps[side])) });
+      const acts = (side) => ({ probe: (i, aloud) => point(side, i, aloud), pin: (i) => pin(side, i), free: () => pin(side, first(side === "both" ? maps.keys : maps[side])) });
       boards = maps.same ? { both: makeBoard(maps.keys, "Tokens", acts("both")) } : { queries: makeBoard(maps.queries, "Tokens that look", acts("queries")), keys: makeBoard(maps.keys, "Tokens that are looked at", acts("keys")) };
       stage.replaceChildren(...Object.entries(boards).flatMap(([side, board]) => [side !== "both" && html("h3", {}, side === "queries" ? "Looks" : "Is looked at"), board.node]).filter(Boolean));
     }

@@ -130,13 +130,13 @@ class AttentionExplorer(View):
         names = None if layers is None else [self._known(name) for name in layers]
         self._chosen = names
         try:
-            path = super().save(path, beside=beside)
+            written = super().save(path, beside=beside)
         finally:
             self._chosen = None
         held = {asked.partition("/")[2] for asked in self._held(names)}
-        size = path.stat().st_size / 2**20
-        print(f"{path}: {len(held)} of {len(self._layers)} layers, {size:.1f} MiB")
-        return path
+        size = written.stat().st_size / 2**20
+        print(f"{written}: {len(held)} of {len(self._layers)} layers, {size:.1f} MiB")
+        return written
 
     _chosen: list[str] | None = None
 

@@ -46,12 +46,12 @@ class HeatMap(View):
 
     about = traitlets.Dict().tag(sync=True)
     picture = traitlets.Dict().tag(sync=True)
-    words = traitlets.List().tag(sync=True)
-    places = traitlets.List().tag(sync=True)
+    words: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    places: traitlets.List[Any] = traitlets.List().tag(sync=True)
     blend = traitlets.Float(0.85).tag(sync=True)
     threshold = traitlets.Float(0.0).tag(sync=True)
     checked = traitlets.Bool(False).tag(sync=True)
-    sanity = traitlets.List().tag(sync=True)
+    sanity: traitlets.List[Any] = traitlets.List().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, attribution: Attribution) -> None:
