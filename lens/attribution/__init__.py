@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lens.attribution.ablation import head_scores
     from lens.attribution.explain import attribute, methods
-    from lens.attribution.head_scores import head_scores
     from lens.attribution.result import Attribution
     from lens.attribution.sanity import randomized
 
@@ -20,7 +20,7 @@ __all__ = ["Attribution", "attribute", "head_scores", "methods", "randomized"]
 _HOME = {
     "Attribution": "result",
     "attribute": "explain",
-    "head_scores": "head_scores",
+    "head_scores": "ablation",
     "methods": "explain",
     "randomized": "sanity",
 }

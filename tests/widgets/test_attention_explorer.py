@@ -151,8 +151,8 @@ def test_shown_in_a_notebook_it_is_the_explorer_with_a_table_elsewhere(maps):
 
 def test_pooling_and_a_text_that_looks_at_a_picture(tiny_rn, tiny_coca, pictures, small_pictures):
     pool = lens.attention(tiny_rn, pictures[:1]).explore()
-    assert pool.maps["queries"]["labels"] == ["pooling query"]
-    assert pool.maps["keys"]["kind"] == "picture"
+    assert pool.maps["keys"]["prefix"] == ["mean token"]
+    assert pool.maps["keys"]["grid"] == [2, 2]
     maps = lens.attention(tiny_coca, small_pictures[:1], "a dog")
     for name in maps:
         told = maps.explore(layer=name).maps
@@ -161,7 +161,7 @@ def test_pooling_and_a_text_that_looks_at_a_picture(tiny_rn, tiny_coca, pictures
 
 
 def test_bad_input(tiny_rn, maps, pictures, small_pictures):
-    with pytest.raises(UnknownSite, match=r"no attention in 'image\.layer3'.*image\.pool"):
+    with pytest.raises(UnknownSite, match=r"no attention in 'image\.layer3'.*image\.attnpool"):
         lens.attention(tiny_rn, pictures[:1]).explore(layer="image.layer3")
     with pytest.raises(UnknownSite, match=r"Did you mean .*image\.blocks\.1\.attention"):
         maps.explore(layer="image.blocks.1.atention")

@@ -64,5 +64,7 @@ def test_colours_stand_in_the_theme_alone(path):
     css = path.read_text(encoding="utf-8")
     assert not re.search(r"#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsl", css)
     named = set(re.findall(r"var\((--[\w-]+)", css))
+    scripts = "".join(file.read_text(encoding="utf-8") for file in path.parent.glob("*.js"))
     known = set(re.findall(r"(--[\w-]+):", THEME + css))
+    known |= set(re.findall(r'setProperty\("(--[\w-]+)"', scripts))
     assert named <= known | {name for name in named if name.startswith("--jp-")}

@@ -60,7 +60,8 @@ class AttentionExplorer(View):
         """Open the explorer on what `lens.attention` returned; see `explore`."""
         self._maps = maps
         self._layers: dict[str, AttentionLayer | None] = _listed(maps)
-        self._looked: dict[str, dict[str, Any]] = {}
+        self._made: dict[str, dict[str, Any]] = {}
+        self._looked: dict[str, None] = {}  # in order
         self._rows = max(scene.count(maps, tower) for tower in ("image", "text", "cross"))
         first = _first(maps, self._layers) if layer is None else self._known(layer)
         asked = f"{self._row(row)}/{first}"
@@ -90,7 +91,7 @@ class AttentionExplorer(View):
         BadInput
             If the maps were not made of one model with a picture and a text.
         """
-        from lens.attribution.head_scores import head_scores
+        from lens.attribution.ablation import head_scores
 
         if (why := self._unscored) is not None:
             raise BadInput(why)
@@ -175,6 +176,7 @@ class AttentionExplorer(View):
         except Exception as problem:  # the page says it; the notebook goes on
             self.notice = f"{asked.partition('/')[2]} could not be shown: {problem}"
             return
+        self._looked[asked] = None
         with self.hold_sync():
             self.notice = ""
             self.maps = made
@@ -195,7 +197,7 @@ class AttentionExplorer(View):
     def _about(self) -> dict[str, Any]:
         scored: Iterable[str] = ()
         if self._unscored is None:
-            from lens.attribution.head_scores import scored_layers
+            from lens.attribution.ablation import scored_layers
 
             assert self._maps.of is not None
             scored = scored_layers(self._maps.of)
@@ -247,10 +249,10 @@ class AttentionExplorer(View):
     def _layer(self, asked: str) -> dict[str, Any]:
         row, _, name = asked.partition("/")
         number, known = self._row(row), self._known(name)
-        if asked not in self._looked:
+        if asked not in self._made:
             pattern, query, key = self._seen(known, number, scene.words_of(self._maps, number))
-            self._looked[asked] = layer_maps(asked, pattern, query, key)
-        return self._looked[asked]
+            self._made[asked] = layer_maps(asked, pattern, query, key)
+        return self._made[asked]
 
     def _seen(
         self, name: str, row: int, words: list[str]
@@ -271,7 +273,7 @@ class AttentionExplorer(View):
         if names is None:
             layers = [layer for layer in self._layers.values() if layer is not None]
             if sum(layer.pattern.size for layer in layers) > SMALL:
-                return list(self._looked)
+                return list({self.asked: None, **self._looked})
             names = list(self._layers)
         listed = [f"{row}/{name}" for row in range(self._rows) for name in names]
         return list(dict.fromkeys([self.asked, *listed]))

@@ -69,7 +69,7 @@ def sides(
     """Tell what the queries and the keys of a layer are."""
     _, queries, keys = pattern.shape
     if layer.tower == "image":
-        side = _placed(layer.n_prefix, layer.grid, keys)
+        side = _placed(maps, layer, keys)
         return (side if queries == keys else _numbered(queries, "query")), side
     written = _written(maps, words, queries)
     if queries == keys:
@@ -81,10 +81,13 @@ def sides(
     return written or _numbered(queries, "query"), _seen(maps, keys)
 
 
-def _placed(prefix: int, grid: tuple[int, int] | None, keys: int) -> Side:
+def _placed(maps: AttentionMaps, layer: AttentionLayer, keys: int) -> Side:
+    prefix, grid = layer.n_prefix, layer.grid
     if grid is None or prefix + grid[0] * grid[1] != keys:
         return _numbered(keys, "token")
-    names = ["class", *(f"register {i}" for i in range(1, prefix))][:prefix]
+    # A tower without a class token may pool by attention, from the mean of what it looks at.
+    first = "mean token" if maps.of is not None and maps.of.prefix_tokens == 0 else "class"
+    names = [first, *(f"register {i}" for i in range(1, prefix))][:prefix]
     side = {"kind": "picture", "prefix": names, "grid": list(grid), "count": keys}
     return side, np.arange(keys)
 
@@ -114,5 +117,5 @@ def _seen(maps: AttentionMaps, keys: int) -> Side:
     """The picture's tokens as a text attends to them: as many as a layer of its tower has."""
     for layer in reversed(maps.tower("image")):
         if layer.grid is not None and layer.pattern.shape[-1] == keys:
-            return _placed(layer.n_prefix, layer.grid, keys)
+            return _placed(maps, layer, keys)
     return _numbered(keys, "token")
