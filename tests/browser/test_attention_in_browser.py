@@ -122,6 +122,7 @@ def test_saved_and_opened_without_a_network(saved, watch, scheme, width):
     look(page, f"attention-{scheme}-{width}")
     part(page, "[data-tower=text]").click()
     expect(part(page, ".words .chip")).to_have_count(7)
+    assert part(page, ".words").evaluate("board => board.childNodes.length") == 1
     accessible(page, ".lens-attention")
     look(page, f"attention-text-{scheme}-{width}")
     wide = page.evaluate("document.scrollingElement.scrollWidth")

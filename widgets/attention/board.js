@@ -21,8 +21,8 @@ export function makeBoard(side, spoken, acts) {
   const names = side.kind === "words" ? side.labels : side.prefix;
   const chips = html("div", { class: "chips", role: "row" }, ...names.map(chip));
   const [rows, columns] = side.grid ?? [0, 0];
-  const canvas = rows && html("canvas", { "aria-hidden": "true" });
-  const frame = rows && html("div", { class: "frame", role: "presentation" }, canvas, html("div", { class: "cells", role: "rowgroup" },
+  const canvas = rows > 0 && html("canvas", { "aria-hidden": "true" });
+  const frame = rows > 0 && html("div", { class: "frame", role: "presentation" }, canvas, html("div", { class: "cells", role: "rowgroup" },
     ...Array.from({ length: rows }, (_, r) => html("div", { role: "row" }, ...Array.from({ length: columns }, (_, c) => cell(names.length + r * columns + c, { class: "patch" }))))));
   const node = html("div", { class: `board ${side.kind}`, role: "grid", "aria-label": spoken, onkeydown: keys, onpointerover: over, onpointerleave: () => ((pointed = false), acts.probe(null)), onfocusin: focused, onfocusout: left, onclick: clicked },
     names.length > 0 && chips, frame);
