@@ -76,6 +76,7 @@ def distinctive_words(
     mean = vectors.mean(axis=0)
     centres = np.stack([vectors[clusters == c].mean(axis=0) - mean for c in range(n)])
     contrast = np.maximum(centres @ (texts - texts.mean(axis=0)).T, 0).astype(np.float64)
+    contrast[contrast < 1e-6 * contrast.max()] = 0  # what rounding left over names nothing
     total = contrast.sum(axis=0)
     weight = np.log1p(total.mean() / np.where(total > 0, total, np.inf))
     scores = contrast * weight

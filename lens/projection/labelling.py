@@ -90,6 +90,11 @@ class Labels:
         """Give again what was taken back last; None where there is nothing."""
         return self._move(self._undone, self._done)
 
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a label to give again."""
+        return bool(self._undone)
+
     def points(self, label: str) -> Int[np.ndarray, " m"]:
         """Return the points that have a label, in order.
 

@@ -67,7 +67,7 @@ class Projection:
         self.notes = list(notes)
         self.labels = Labels(self.points.ids)
         self.model = gathered.model
-        self._fitted, self._space = fitted, space
+        self._fitted, self.space = fitted, space
         self._asked = Asked(gathered, space, vocabulary)
         self._clusters: tuple[np.ndarray, pd.DataFrame] | None = None
         self._view: Any = None
@@ -106,7 +106,7 @@ class Projection:
             Vectors (m, dim) like those of the map; or pictures or texts for its model to embed.
         """
         vectors, kind = self._asked.vectors(more)
-        return self._fitted.transform(self._space.of(vectors, kind))
+        return self._fitted.transform(self.space.of(vectors, kind))
 
     def neighbours(self, point: int, k: int = 10) -> pd.DataFrame:
         """Find the nearest points *in the original space*, whatever the map shows; exact.
@@ -172,6 +172,19 @@ class Projection:
             }
         )
 
+    @property
+    def reads(self) -> str:
+        """Why texts cannot be compared with the points, in a sentence; "" where they can."""
+        return self._asked.reads
+
+    def vocabulary(self) -> tuple[list[str], Float[np.ndarray, "words dim"] | None]:
+        """Give the words that things are named by, and their embeddings where there are any."""
+        return self._asked.vocabulary()
+
+    def over(self, query: Any) -> Float[np.ndarray, " n"]:
+        """Give each point's cosine with a text, picture or vector, over the mean of its kind."""
+        return self._asked.similarity(query)[1]
+
     # -- what the points can be coloured by --------------------------------------------------
 
     def phrase(self, text: str) -> Float[np.ndarray, " n"]:
@@ -182,7 +195,7 @@ class Projection:
         ndarray
             (n,) float32; zero is the average point.
         """
-        return self._asked.similarity(text)[1]
+        return self.over(text)
 
     def activation(self, unit: Unit | str) -> Float[np.ndarray, " n"]:
         """Return one unit's value for each point; NaN for points that are no inputs.
@@ -290,7 +303,7 @@ class Projection:
 
         if on not in ("map", "vectors"):
             raise BadInput(f"Clusters are found on 'map' or 'vectors', not {on!r}.")
-        numbers = found_clusters(self.coordinates if on == "map" else self._space.rows, smallest)
+        numbers = found_clusters(self.coordinates if on == "map" else self.space.rows, smallest)
         n = int(numbers.max(initial=-1)) + 1
         words, texts = self._asked.vocabulary(vocabulary) if n else ([], None)
         named = [[] for _ in range(n)]

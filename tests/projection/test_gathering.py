@@ -63,7 +63,7 @@ def test_pictures_texts_and_units_on_one_map(tiny_rn, few):
     assert np.isnan(activation[len(few) :]).all()
     # Each kind is centred: the map does not show the gap between pictures and texts.
     for kind in ("image", "text", "unit"):
-        centred = proj.points.vectors[proj.points.kinds == kind] - proj._space.means[kind]
+        centred = proj.points.vectors[proj.points.kinds == kind] - proj.space.means[kind]
         assert np.abs(centred.mean(0)).max() < 1e-6
 
 
