@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["distinctive_words", "found_clusters", "most_common"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lens.projection.points import Points
+
+__all__ = ["cluster_table", "distinctive_words", "found_clusters", "most_common"]
 
 
 def found_clusters(
@@ -90,6 +96,35 @@ def distinctive_words(
             leads.add(free)
             chosen[c] = [free, *(w for w in chosen[c] if w != free)]
     return [[words[w] for w in own[:count]] for own in chosen]
+
+
+def cluster_table(
+    numbers: Int[np.ndarray, " n"],
+    points: Points,
+    placed: Float[np.ndarray, "n 2"],
+    words: Sequence[str],
+    texts: Float[np.ndarray, "words dim"] | None,
+) -> pd.DataFrame:
+    """Give one row a cluster; `Projection.clusters` tells the columns."""
+    import pandas as pd
+
+    n = int(numbers.max(initial=-1)) + 1
+    named: list[list[str]] = [[] for _ in range(n)]
+    if n and texts is not None:
+        named = distinctive_words(points.vectors, numbers, words, texts)
+    first = next(iter(points.columns), None)
+    rows = []
+    for c in range(n):
+        own = numbers == c
+        common, share = "", float("nan")
+        if first is not None:
+            common, share = most_common(points.columns[first][own].tolist())
+        name = named[c][0] if named[c] else common if share >= 0.5 else f"cluster {c}"
+        x, y = np.median(placed[own], axis=0)
+        size = int(own.sum())
+        rows.append((c, name, ", ".join(named[c]), size, size / len(own), common, share, x, y))
+    columns = "cluster name words n share most_common share_of_it x y".split()
+    return pd.DataFrame(rows, columns=columns)
 
 
 def most_common(values: Sequence[object]) -> tuple[str, float]:

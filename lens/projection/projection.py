@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from lens.errors import BadInput, suggestion
 from lens.projection.asking import Asked
-from lens.projection.clusters import distinctive_words, found_clusters, most_common
+from lens.projection.clusters import cluster_table, found_clusters
 from lens.projection.colouring import Colouring, categories, colouring
 from lens.projection.gathering import Gathered
 from lens.projection.labelled import Labelled
@@ -182,7 +182,7 @@ class Projection:
         return self._asked.vocabulary()
 
     def over(self, query: Any) -> Float[np.ndarray, " n"]:
-        """Give each point's cosine with a text, picture or vector, over the mean of its kind."""
+        """Give each point's cosine with anything that `search` takes, over the mean of its kind."""
         return self._asked.similarity(query)[1]
 
     # -- what the points can be coloured by --------------------------------------------------
@@ -190,10 +190,7 @@ class Projection:
     def phrase(self, text: str) -> Float[np.ndarray, " n"]:
         """Tell how far each point is "red": its cosine with the phrase, over the mean of its kind.
 
-        Returns
-        -------
-        ndarray
-            (n,) float32; zero is the average point.
+        Zero is the average point.
         """
         return self.over(text)
 
@@ -299,30 +296,19 @@ class Projection:
             `clusters`. A cluster without words is named by its most common label, and else by its
             number.
         """
-        import pandas as pd
-
         if on not in ("map", "vectors"):
             raise BadInput(f"Clusters are found on 'map' or 'vectors', not {on!r}.")
         numbers = found_clusters(self.coordinates if on == "map" else self.space.rows, smallest)
-        n = int(numbers.max(initial=-1)) + 1
-        words, texts = self._asked.vocabulary(vocabulary) if n else ([], None)
-        named = [[] for _ in range(n)]
-        if texts is not None:
-            named = distinctive_words(self.points.vectors, numbers, words, texts)
-        first = next(iter(self.points.columns), None)
-        rows = []
-        for c in range(n):
-            own = numbers == c
-            common, share = ("", float("nan"))
-            if first is not None:
-                common, share = most_common(self.points.columns[first][own].tolist())
-            name = named[c][0] if named[c] else common if share >= 0.5 else f"cluster {c}"
-            x, y = np.median(self.coordinates[own], axis=0)
-            told = ", ".join(named[c])
-            rows.append((c, name, told, int(own.sum()), own.mean(), common, share, x, y))
-        columns = "cluster name words n share most_common share_of_it x y".split()
-        self._clusters = numbers, pd.DataFrame(rows, columns=columns)
+        self._clusters = numbers, self.clusters_of(numbers, vocabulary)
         return self._clusters[1]
+
+    def clusters_of(
+        self, numbers: Int[np.ndarray, " n"], vocabulary: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Name groups that are known, such as clusters found elsewhere, as `cluster` does."""
+        return cluster_table(
+            numbers, self.points, self.coordinates, *self._asked.vocabulary(vocabulary)
+        )
 
     # -- taking it home ----------------------------------------------------------------------
 

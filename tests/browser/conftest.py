@@ -26,7 +26,9 @@ PATIENCE = float(os.environ.get("LENS_PATIENCE", "60"))
 # Without these, Chromium looks for updates and for its maker's hosts at every start.
 FLAGS = [
     "--no-sandbox",
-    "--disable-gpu",
+    # WebGL without a graphics card.
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

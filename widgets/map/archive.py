@@ -26,9 +26,7 @@ def archive(proj: Projection, pictures: int) -> dict[str, Any]:
         "ids": list(proj.points.ids),
         "kinds": [str(kind) for kind in proj.points.kinds.tolist()],
         "moved": moved(proj),
-        "labels": [
-            [one.label, one.points.astype("<u4").tobytes()] for one in proj.labels.given
-        ],
+        "labels": [[one.label, one.points.astype("<u4").tobytes()] for one in proj.labels.given],
         **_neighbours(proj),
         **_words(proj),
         **_pictures(proj, pictures),

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 PICTURES = 96
 TILE = 64
 ROWS = 200
+STATE = "about palette places colour colourings clusters given selected reads".split()
 
 
 class EmbeddingMap(anywidget.AnyWidget):
@@ -117,8 +118,7 @@ class EmbeddingMap(anywidget.AnyWidget):
         path = Path(path)
         if path.suffix.lower() not in (".html", ".htm"):
             raise BadInput(f"An embedding map is saved as .html, not as {path.name!r}.")
-        state = {name: getattr(self, name) for name in self.trait_names(sync=True)
-                 if not name.startswith("_") and name not in ("layout", "tabbable", "tooltip")}  # fmt: skip
+        state = {name: getattr(self, name) for name in STATE}
         state |= {"offline": True, "ask": "", "notice": "", "archive": archive(self.proj, pictures)}
         answers = {
             f"colour:{name}": {"colour": traits.coloured(self.proj.colour(name))}
