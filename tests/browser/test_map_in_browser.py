@@ -92,8 +92,8 @@ def readable(page: Page) -> None:
             return 0.2126 * r + 0.7152 * g + 0.0722 * b;
         };
         const paper = light(getComputedStyle(root).backgroundColor);
-        const names = ['h2', 'h2 span', 'h3', '.hint', '.count', 'dt', 'dd', '.meaning', '.legend b',
-            '.legend span', 'button', 'summary'];
+        const names = ['h2', 'h2 span', 'h3', '.hint', '.count', 'dt', 'dd', '.meaning',
+            '.legend b', '.legend span', 'button', 'summary'];
         return names.filter((name) => root.querySelector(name)).map((name) => {
             const ink = light(getComputedStyle(root.querySelector(name)).color);
             return [name, (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)];
