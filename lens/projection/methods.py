@@ -175,11 +175,14 @@ def tsne(rows: Rows, *, neighbours: int, seed: int, **settings: Any) -> Fitted:
 METHODS: dict[str, Callable[..., Fitted]] = {"umap": umap, "pca": pca, "tsne": tsne}
 
 
-def _begin(rows: Rows, size: float) -> Float[np.ndarray, "n 2"]:
-    """Where a method that improves step by step begins: PCA, its first axis of a given spread."""
+def _begin(rows: Rows, size: float) -> Any:
+    """Where a method that improves step by step begins: PCA, its first axis of a given spread.
+
+    Points that all coincide give no beginning: "random".
+    """
     placed = pca(rows).placed
     spread = placed[:, 0].std() if size < 1 else np.abs(placed).max()
-    return (placed * (size / spread if spread > 0 else 1.0)).astype(np.float32)
+    return (placed * (size / spread)).astype(np.float32) if spread > 0 else "random"
 
 
 def _check(settings: Mapping[str, Any], known: Any) -> None:

@@ -109,7 +109,9 @@ def test_another_colouring_is_sent_when_asked_for(view, proj):
 def test_the_page_asks_for_rows_neighbours_pictures(view, proj, few):
     message, _ = asked(view, "rows", points=[0, len(proj) - 1, 10**9])
     assert [row["kind"] for row in message["rows"]] == ["image", "text"]
-    assert message["rows"][1]["id"] == HOSTILE
+    assert message["rows"][1]["id"] == message["rows"][1]["name"] == HOSTILE
+    first = few.table.iloc[0]
+    assert message["rows"][0]["name"] == f"{first['concept']}, {first['rendering']}"
     message, _ = asked(view, "near", point=3)
     assert message["points"] == proj.neighbours(3, 6)["point"].tolist()
     message, (sheet,) = asked(view, "pictures", points=[2, len(proj) - 1, 5])

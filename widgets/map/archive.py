@@ -24,6 +24,7 @@ def archive(proj: Projection, pictures: int) -> dict[str, Any]:
     """Give everything that a page without a kernel can be asked."""
     found: dict[str, Any] = {
         "ids": list(proj.points.ids),
+        "names": [proj.points.name(i) for i in range(len(proj))],
         "kinds": [str(kind) for kind in proj.points.kinds.tolist()],
         "moved": moved(proj),
         "labels": [[one.label, one.points.astype("<u4").tobytes()] for one in proj.labels.given],
@@ -31,6 +32,8 @@ def archive(proj: Projection, pictures: int) -> dict[str, Any]:
         **_words(proj),
         **_pictures(proj, pictures),
     }
+    if found["names"] == found["ids"]:
+        found["names"] = []
     if len(set(found["kinds"])) == 1:
         found["kinds"] = found["kinds"][:1]
     return found

@@ -47,6 +47,7 @@ function archived(archive) {
   const slot = new Map([...tiles].map((point, i) => [point, i]));
   const done = [], undone = [];
   for (const [label, points] of archive.labels) done.push([label, longs(points)]);
+  const name = (i) => archive.names[i] ?? archive.ids[i];
   const kind = (i) => archive.kinds[archive.kinds.length > 1 ? i : 0];
   const given = () => {
     const found = new Map();
@@ -59,10 +60,10 @@ function archived(archive) {
   };
   const told = () => ({ given: { labels: [...given()].map(([label, own]) => [label, own.size]), undo: done.length > 0, redo: undone.length > 0 } });
   const answers = {
-    rows: ({ points }) => ({ rows: points.map((i) => ({ id: archive.ids[i], kind: kind(i) })) }),
+    rows: ({ points }) => ({ rows: points.map((i) => ({ id: archive.ids[i], kind: kind(i), name: name(i) })) }),
     near({ point }) {
       const points = [...near.subarray(archive.k * point, archive.k * (point + 1))];
-      return { points, ids: points.map((i) => archive.ids[i]) };
+      return { points, names: points.map(name) };
     },
     pictures: ({ points }) => ({ points: points.filter((i) => slot.has(i)), slot, sheets: archive.sheets, page: archive.page, tile: archive.tile, columns: archive.columns }),
     search({ text }) {
@@ -71,7 +72,7 @@ function archived(archive) {
       const word = archive.words.findIndex((own) => own.toLocaleLowerCase() === wanted);
       if (word >= 0) return { points: [...hits.subarray(archive.each * word, archive.each * (word + 1))], by: "meaning" };
       const points = [];
-      for (let i = 0; i < archive.ids.length && points.length < 60; i++) if (archive.ids[i].toLocaleLowerCase().includes(wanted)) points.push(i);
+      for (let i = 0; i < archive.ids.length && points.length < 60; i++) if (name(i).toLocaleLowerCase().includes(wanted)) points.push(i);
       if (points.length) return { points, by: "name" };
       const close = archive.words.filter((own) => own.toLocaleLowerCase().startsWith(wanted.slice(0, 3))).slice(0, 4);
       throw new Error(`This saved page knows ${archive.words.length} words, and \u201c${text}\u201d is not among them.` + (close.length ? ` There are: ${close.join(", ")}.` : ""));

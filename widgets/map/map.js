@@ -26,7 +26,7 @@ function render({ model, el }) {
   const about = model.get("about"), n = about.n;
   const places = shorts(model.get("places"));
   const { ask, end: stopAsking } = asker(model);
-  const known = new Map();               // point -> {id, kind}
+  const known = new Map();               // point -> {id, kind, name}
   const pictures = new Map();            // point -> [bitmap, x, y, side]; null where there is none
   const sheets = new Map();              // of a saved page: number -> promise of a bitmap
   let codes = new Uint16Array(n), moved = null, faded = false, selected = new Uint32Array(0), hits = [];
@@ -61,7 +61,7 @@ function render({ model, el }) {
     colours: () => ink,
     picture: (i) => pictures.get(i),
     inkOf: (i) => shade(i),
-    word: (i) => (known.get(i) && (known.get(i).kind !== "image" || !about.pictures) ? known.get(i).id : ""),
+    word: (i) => (known.get(i) && (known.get(i).kind !== "image" || !about.pictures) ? known.get(i).name : ""),
     clusters: () => model.get("clusters"),
     named: () => names.checked,
   });
@@ -132,7 +132,7 @@ function render({ model, el }) {
     if (code < 0) return none;
     return colour.names.length ? categories[code] ?? none : ramp[Math.round((code / 254) * (ramp.length - 1))];
   }
-  const cells = (i) => [valueOf(i), ...(moved ? [share(moved[i] / 255)] : [])];
+  function cells(i) { return [valueOf(i), ...(moved ? [share(moved[i] / 255)] : [])]; }
 
   async function hover(i, aloud) {
     const mine = ++hovering;
@@ -144,11 +144,11 @@ function render({ model, el }) {
     if (mine !== hovering) return;
     map.lines(near?.[0].points ?? []);
     const picture = pictures.get(i), colour = model.get("colour").name;
-    const name = row?.id ?? `point ${i}`;
+    const name = row?.name ?? `point ${i}`;
     card.replaceChildren(...[
       picture && painted(picture[3], picture[3], (pen) => pen.drawImage(picture[0], picture[1], picture[2], picture[3], picture[3], 0, 0, picture[3], picture[3]), { class: "thumb", role: "img", "aria-label": `Picture of ${name.slice(0, 100)}` }),
       html("div", {}, html("b", { dir: "auto" }, name.slice(0, 200)), html("p", {}, html("span", {}, `${colour} `), html("bdi", {}, valueOf(i).slice(0, 200))),
-        near?.[0].ids.length ? html("p", {}, html("span", {}, "nearest in the space "), html("bdi", {}, near[0].ids.slice(0, 4).join(", ").slice(0, 200))) : ""),
+        near?.[0].names.length ? html("p", {}, html("span", {}, "nearest in the space "), html("bdi", {}, [...new Set(near[0].names)].slice(0, 4).join("; ").slice(0, 200))) : ""),
     ].filter(Boolean));
     card.hidden = false;
     const [x, y, width, height] = map.place(i);
@@ -254,7 +254,7 @@ function render({ model, el }) {
     const best = hits.slice(0, 8);
     const [shown] = await Promise.all([rowsOf(best), picturesOf(best)]);
     const show = html("ol", {}, ...best.map((i, j) => {
-      const picture = pictures.get(i), name = shown[j]?.id ?? `point ${i}`;
+      const picture = pictures.get(i), name = shown[j]?.name ?? `point ${i}`;
       return html("li", {}, button(picture ? painted(40, 40, (pen) => pen.drawImage(picture[0], picture[1], picture[2], picture[3], picture[3], 0, 0, 40, 40), { "aria-hidden": "true" }) : html("bdi", {}, name.slice(0, 60)), `Show ${name.slice(0, 100)} on the map`, () => { select([i], "new"); map.show([i]); }));
     }));
     const phrase = `"${text}"`;

@@ -39,7 +39,7 @@ export function quality(about, toggle) {
 }
 
 // The same points as rows: what a canvas cannot tell to everybody.
-// rowsOf(points) promises [{id, kind}]; cells(i) gives what else is known; go(i) shows a point on the map.
+// rowsOf(points) promises [{id, kind, name}]; cells(i) gives what else is known; go(i) shows a point on the map.
 export function table(rowsOf, cells, head, go) {
   let points = [], page = 0, turn = 0, what = "";
   const body = html("tbody"), title = html("caption"), where = html("span", { "aria-live": "polite" });
@@ -60,7 +60,7 @@ export function table(rowsOf, cells, head, go) {
     heads.replaceChildren(...["point", "what it is", ...head()].map((name) => html("th", { scope: "col" }, name)));
     body.replaceChildren(...shown.map((i, j) => html("tr", {},
       html("td", {}, html("button", { type: "button", "aria-label": `Show point ${i} on the map`, onclick: () => go(i) }, String(i))),
-      html("td", {}, html("bdi", {}, (rows[j]?.id ?? "\u2013").slice(0, 300))),
+      html("td", {}, html("bdi", {}, (rows[j]?.name ?? "\u2013").slice(0, 300))),
       ...cells(i).map((text) => html("td", {}, html("bdi", {}, text.slice(0, 300)))))));
   }
   return { view, put: (fresh, name) => { [points, page, what] = [fresh, 0, name]; return fill(); } };

@@ -8,7 +8,7 @@ out vec4 ink; out float wide;
 void main() {
   bool chosen = (mark & 1u) != 0u;
   gl_Position = vec4(at * scale + shift, 0.0, 1.0);
-  if (only != chosen && only) gl_Position = vec4(4.0);
+  if (only != chosen && only) gl_Position = vec4(4.0, 4.0, 4.0, 1.0);
   ink = texelFetch(table, ivec2(int(code), 0), 0);
   float clear = alpha;
   if (dimmed && !chosen) clear *= 0.22;

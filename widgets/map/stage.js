@@ -116,7 +116,7 @@ export function stage(root, places, said, tell, want) {
         const picture = want.picture(i), x = across(at.x(i)), y = down(at.y(i));
         if (picture) {
           const [image, sx, sy, tile] = picture;
-          pen.globalAlpha = count && !(marks[i] & 1) || marks[i] & 2 ? 0.35 : 1;
+          pen.globalAlpha = count && !(marks[i] & 1) || marks[i] & 2 ? 0.5 : 1;
           pen.fillStyle = want.inkOf(i);
           pen.fillRect(x - side / 2 - 2, y - side / 2 - 2, side + 4, side + 4);
           pen.drawImage(image, sx, sy, tile, tile, x - side / 2, y - side / 2, side, side);

@@ -172,15 +172,17 @@ class EmbeddingMap(anywidget.AnyWidget):
     def _rows(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
         points, own = self._points(message["points"], ROWS), self.proj.points
         return {
-            "rows": [{"id": own.ids[i], "kind": str(own.kinds[i])} for i in points],
+            "rows": [
+                {"id": own.ids[i], "kind": str(own.kinds[i]), "name": own.name(i)} for i in points
+            ],
         }, []
 
     def _near(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
         (point,) = self._points([message["point"]], 1)
         if len(self.proj) < 2:
-            return {"points": [], "ids": []}, []
-        found = self.proj.neighbours(point, 6)
-        return {"points": found["point"].tolist(), "ids": found["id"].tolist()}, []
+            return {"points": [], "names": []}, []
+        found = self.proj.neighbours(point, 6)["point"].tolist()
+        return {"points": found, "names": [self.proj.points.name(i) for i in found]}, []
 
     def _pictures(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
         there, images = [], []
@@ -198,8 +200,8 @@ class EmbeddingMap(anywidget.AnyWidget):
             raise BadInput("Type what to search for.")
         if self.proj.reads:  # no joint space: what the points are called
             wanted = text.casefold()
-            ids = self.proj.points.ids
-            hits = [i for i, name in enumerate(ids) if wanted in name.casefold()][:60]
+            names = map(self.proj.points.name, range(len(self.proj)))
+            hits = [i for i, name in enumerate(names) if wanted in name.casefold()][:60]
             return {"points": hits, "by": "name"}, []
         return {"points": self.proj.search(text, 60)["point"].tolist(), "by": "meaning"}, []
 
