@@ -53,20 +53,15 @@ class Points:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def name(self, point: int) -> str:
-        """Say what a point is: the concept and rendering of a stimulus, or else its id."""
-        if not self._told.get(self.kinds[point], False):
-            return self.ids[point]
-        row = self.columns.iloc[point]
-        return f"{row['concept']}, {row['rendering']}"
-
     @cached_property
-    def _told(self) -> dict[str, bool]:
-        """Which kinds of points have a concept and a rendering."""
+    def names(self) -> list[str]:
+        """What each point is: the concept and rendering of a stimulus, or else its id."""
         if not {"concept", "rendering"} <= set(self.columns):
-            return {}
-        known = self.columns[["concept", "rendering"]].notna().all(axis=1).to_numpy()
-        return {kind: bool(known[self.kinds == kind].all()) for kind in set(self.kinds.tolist())}
+            return self.ids
+        told = self.columns[["concept", "rendering"]]
+        known = told.notna().all(axis=1)
+        pairs = zip(self.ids, known, told["concept"], told["rendering"], strict=True)
+        return [f"{concept}, {how}" if both else name for name, both, concept, how in pairs]
 
     def picture(self, point: int) -> Image.Image | None:
         """Open the picture of one point; None where it has none, or it cannot be read now."""

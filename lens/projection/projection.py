@@ -46,7 +46,7 @@ class Projection:
     settings : dict
         What the method was given; the same settings and seed make the same map.
     notes : list of str
-        What to know before reading it.
+        What to know about it.
     """
 
     def __init__(
@@ -190,8 +190,7 @@ class Projection:
     def phrase(self, text: str) -> Float[np.ndarray, " n"]:
         """Tell how far each point is "red": its cosine with the phrase, over the mean of its kind.
 
-        Zero is the average point.
-        """
+        Zero is the average point."""
         return self.over(text)
 
     def activation(self, unit: Unit | str) -> Float[np.ndarray, " n"]:
@@ -325,7 +324,7 @@ class Projection:
         return Labelled(self.points, chosen)
 
     def figure(self, colour: Any = None) -> Any:
-        """Give a plotly figure, coloured by whatever `colour` takes."""
+        """Give a plotly figure, coloured by what `colour` takes."""
         from lens.projection.figure import figure
 
         return figure(self, self.colour(colour))

@@ -24,7 +24,7 @@ def archive(proj: Projection, pictures: int) -> dict[str, Any]:
     """Give everything that a page without a kernel can be asked."""
     found: dict[str, Any] = {
         "ids": list(proj.points.ids),
-        "names": [proj.points.name(i) for i in range(len(proj))],
+        "names": list(proj.points.names),
         "kinds": [str(kind) for kind in proj.points.kinds.tolist()],
         "moved": moved(proj),
         "labels": [[one.label, one.points.astype("<u4").tobytes()] for one in proj.labels.given],

@@ -173,7 +173,7 @@ class EmbeddingMap(anywidget.AnyWidget):
         points, own = self._points(message["points"], ROWS), self.proj.points
         return {
             "rows": [
-                {"id": own.ids[i], "kind": str(own.kinds[i]), "name": own.name(i)} for i in points
+                {"id": own.ids[i], "kind": str(own.kinds[i]), "name": own.names[i]} for i in points
             ],
         }, []
 
@@ -182,7 +182,7 @@ class EmbeddingMap(anywidget.AnyWidget):
         if len(self.proj) < 2:
             return {"points": [], "names": []}, []
         found = self.proj.neighbours(point, 6)["point"].tolist()
-        return {"points": found, "names": [self.proj.points.name(i) for i in found]}, []
+        return {"points": found, "names": [self.proj.points.names[i] for i in found]}, []
 
     def _pictures(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
         there, images = [], []
@@ -200,7 +200,7 @@ class EmbeddingMap(anywidget.AnyWidget):
             raise BadInput("Type what to search for.")
         if self.proj.reads:  # no joint space: what the points are called
             wanted = text.casefold()
-            names = map(self.proj.points.name, range(len(self.proj)))
+            names = self.proj.points.names
             hits = [i for i, name in enumerate(names) if wanted in name.casefold()][:60]
             return {"points": hits, "by": "name"}, []
         return {"points": self.proj.search(text, 60)["point"].tolist(), "by": "meaning"}, []
