@@ -37,9 +37,10 @@ def test_search_by_text_and_by_picture(seen, few, tiny_rn):
     assert found["point"].tolist() == np.argsort(-over, kind="stable")[:4].tolist()
     np.testing.assert_allclose(found["similarity"], np.sort(over)[::-1][:4], atol=1e-6)
     np.testing.assert_allclose(seen.phrase("dog"), over, atol=1e-6)
-    nearest = seen.search(few[5], 1)
-    assert nearest["point"][0] == 5
-    assert nearest["cosine"][0] == pytest.approx(1, abs=1e-5)
+    found = seen.search(few[5], len(seen))
+    images = found[found["kind"] == "image"]
+    assert images["point"].iloc[0] == 5
+    assert images["cosine"].iloc[0] == pytest.approx(1, abs=1e-5)
 
 
 def test_texts_need_the_model_of_the_space(proj, tiny_rn, groups):
@@ -134,5 +135,5 @@ def test_a_plotly_figure_has_a_trace_a_category(proj, hostile):
 
 def test_the_map_says_what_it_is(proj):
     said = repr(proj)
-    assert said.startswith("Projection of 100 points by PCA, from 12 numbers each")
+    assert said.startswith("Projection of 100 points by PCA, from 12 numbers")
     assert "trustworthiness 0." in said

@@ -71,12 +71,20 @@ def test_a_sample_estimates_what_all_points_say(monkeypatch, groups):
     rows, _ = groups
     exact = measured(rows, rows[:, :2], 8)
     monkeypatch.setattr(quality, "SAMPLE", 45)
-    monkeypatch.setattr(quality, "EXACT", 50)
     found = measured(rows, rows[:, :2], 8)
-    assert (found.counted, found.exact) == (45, False)
+    assert (found.counted, found.exact) == (45, True)
     assert found.trustworthiness == pytest.approx(exact.trustworthiness, abs=0.05)
-    # Nearest-neighbour descent finds nearly all neighbours.
-    assert np.abs(found.preserved - exact.preserved).mean() < 0.02
+    np.testing.assert_array_equal(found.preserved, exact.preserved)
+
+
+def test_descent_finds_nearly_all_neighbours(monkeypatch, groups):
+    """Most of the time goes into compiling it, which every process does once."""
+    rows, _ = groups
+    monkeypatch.setattr(quality, "EXACT", 50)
+    found, exact = quality.neighbours_of_all(rows, 8, 0), nearest(rows, 8)
+    shared = [len(set(a) & set(b)) for a, b in zip(found, exact, strict=True)]
+    assert np.mean(shared) > 0.97 * 8
+    assert not (found == np.arange(100)[:, None]).any()
 
 
 def test_neighbours_and_ranks_agree_with_sorting(spaces):
