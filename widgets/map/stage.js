@@ -126,11 +126,12 @@ export function stage(root, places, said, tell, want) {
     } else if (want.named()) {
       const taken = [];
       for (const { name, x, y } of want.clusters()) {
-        const text = oneLine(name, 26), px = across(x / 65535), py = down(y / 65535);
-        const half = 4 * [...text].length + 6;
-        if (px < half || px > width - half || py < 14 || py > height - 8) continue;
-        if (taken.some(([tx, ty, th]) => Math.abs(tx - px) < th + half && Math.abs(ty - py) < 18)) continue;
-        taken.push([px, py, half]);
+        const text = oneLine(name, 26), there = across(x / 65535), py = down(y / 65535);
+        const half = 4 * [...text].length + 6, px = Math.min(width - half, Math.max(half, there));
+        if (there < 0 || there > width || py < 14 || py > height - 8) continue;
+        // The larger cluster's name comes first: none over another, and the same one not twice in a place.
+        if (taken.some(([tx, ty, th, said]) => Math.abs(tx - px) < th + half && Math.abs(ty - py) < (said === text ? 60 : 18))) continue;
+        taken.push([px, py, half, text]);
         words(text, px, py + 4, 12.5, 600);
       }
     }
