@@ -136,7 +136,9 @@ class Asked:
         """The values of the first column, and the texts that are on the map."""
         points = self._points
         first = next(iter(points.columns), None)
-        told = [] if first is None else points.columns[first].dropna().astype(str).unique()
+        told: list[str] = []
+        if first is not None:
+            told = points.columns[first].dropna().astype(str).unique().tolist()
         texts = [points.ids[i] for i in np.flatnonzero(points.kinds == "text")]
         found = [word for word in [*told, *texts] if any(c.isalpha() for c in word)]
         return [word for word in found if len(word) <= LONGEST][:2000]
@@ -169,7 +171,7 @@ class Asked:
 
     @cached_property
     def _lengths(self) -> Float[np.ndarray, " n"]:
-        return np.einsum("nd,nd->n", self._space.rows, self._space.rows)
+        return (self._space.rows**2).sum(axis=1)
 
     # -- units -----------------------------------------------------------------------------
 

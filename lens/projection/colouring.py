@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +86,7 @@ def colouring(name: str, values: Any) -> Colouring:
     return categories(name, array)
 
 
-def categories(name: str, values: Sequence[Any]) -> Colouring:
+def categories(name: str, values: Iterable[Any]) -> Colouring:
     """Turn names into codes, the most frequent name first; nothing, None and NaN are no name."""
     told = np.array(["" if v is None or v != v else str(v) for v in values], dtype=object)
     found, inverse, counts = np.unique(

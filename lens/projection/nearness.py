@@ -21,7 +21,7 @@ def squared_distances(
     A row's distance to itself is infinite: nobody is their own neighbour.
     """
     kept = rows.astype(np.float64 if rows.size <= 5_000_000 else np.float32)
-    lengths = np.einsum("nd,nd->n", kept, kept)
+    lengths = (kept**2).sum(axis=1)
     size = max(1, BLOCK // max(1, len(rows)))
     for start in range(0, len(queries), size):
         own = queries[start : start + size]

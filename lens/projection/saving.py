@@ -41,7 +41,7 @@ def save(proj: Projection, path: Path, colour: Any = None) -> Path:
     return path
 
 
-def arrays(proj: Projection) -> dict[str, np.ndarray]:
+def arrays(proj: Projection) -> dict[str, Any]:
     """Give what numpy keeps of a map."""
     return {
         "coordinates": proj.coordinates,
