@@ -38,9 +38,9 @@ def test_search_by_text_and_by_picture(seen, few, tiny_rn):
     np.testing.assert_allclose(found["similarity"], np.sort(over)[::-1][:4], atol=1e-6)
     np.testing.assert_allclose(seen.phrase("dog"), over, atol=1e-6)
     found = seen.search(few[5], len(seen))
-    images = found[found["kind"] == "image"]
-    assert images["point"].iloc[0] == 5
-    assert images["cosine"].iloc[0] == pytest.approx(1, abs=1e-5)
+    cosine = found.set_index("point")["cosine"]
+    assert cosine[5] == pytest.approx(1, abs=1e-5)
+    assert cosine.max() <= cosine[5] + 1e-5  # of a random model, many pictures look alike
 
 
 def test_texts_need_the_model_of_the_space(proj, tiny_rn, groups):
