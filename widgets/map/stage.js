@@ -24,7 +24,7 @@ export function stage(root, places, said, tell, want) {
   let [width, height, ratio] = [0, 0, 1];
   let eye = { x: 0.5, y: 0.5, k: 1 }, nearest = 1;
   let mode = "pan", drag = null, line = null, hover = -1, lines = [], byKeys = false;
-  let asked = 0, hurry = false, calm = 0, took = 0, marks = new Uint8Array(n), count = 0, ended = false;
+  let asked = 0, hurry = false, calm = 0, last = 0, portion = 1, marks = new Uint8Array(n), count = 0, ended = false;
 
   // -- where things are
 
@@ -89,10 +89,13 @@ export function stage(root, places, said, tell, want) {
     const few = near.length <= PICTURED && zoom() > 1.2 || n <= 30;
     const size = Math.min(16, Math.max(1.6, 26 * Math.max(n, 1) ** -0.22) * zoom() ** 0.35);
     const alpha = Math.min(0.95, Math.max(0.22, 2.4 * Math.max(n, 1) ** -0.15) * zoom() ** 0.4);
-    const part = hurry && took > SLOW ? Math.max(20000, Math.floor((n * SLOW) / took)) : n;
+    // While moving, as many points as the machine draws in time; at rest, all of them.
+    if (hurry && start - last < 500) portion = start - last > 1.3 * SLOW ? portion * 0.75 : Math.min(1, portion * 1.15);
+    portion = Math.max(portion, Math.min(1, 20000 / Math.max(n, 1)));
+    last = start;
+    const part = hurry ? Math.ceil(n * portion) : n;
     if (n) dots.draw(pen, eye, { width, height, ratio, size, alpha, chosen: count > 0, part: Math.min(n, part) });
     base.dataset.renderer = dots.kind;
-    if (part >= n) took = performance.now() - start;
     overlay(near, few);
   }
 
