@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "DARK",
@@ -112,12 +115,12 @@ def categories(name: str, values: Iterable[Any]) -> Colouring:
     return Colouring(name, names, codes.astype(np.int32), np.full(len(told), np.nan, np.float32))
 
 
-def clearest(columns: Mapping[str, Any]) -> str | None:
+def clearest(columns: pd.DataFrame) -> str | None:
     """Name the first column whose values all have a colour of their own; None if none has."""
     for name, values in columns.items():
         found = colouring(name, values)
         if found.is_number or len(found.names) <= len(LIGHT):
-            return name
+            return str(name)
     return None
 
 
