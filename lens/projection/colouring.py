@@ -118,7 +118,7 @@ def categories(name: str, values: Iterable[Any]) -> Colouring:
 def clearest(columns: pd.DataFrame) -> str | None:
     """Name the first column whose values all have a colour of their own; None if none has."""
     for name, values in columns.items():
-        found = colouring(name, values)
+        found = colouring(str(name), values)
         if found.is_number or len(found.names) <= len(LIGHT):
             return str(name)
     return None
