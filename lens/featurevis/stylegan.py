@@ -1,4 +1,4 @@
-"""A generator in two halves, StyleGAN's shape, as a source of images: ``mapping`` and ``synthesis``.
+"""A generator of StyleGAN's shape as a source of images: ``mapping``, then ``synthesis``.
 
 Versions of StyleGAN differ in how they are called; ``stylegan`` finds out. What is optimized is w,
 counted from its mean in its own standard deviations, so that one learning rate suits every
@@ -194,7 +194,7 @@ def _z_dim(module: nn.Module) -> int:
 
 @torch.no_grad()
 def _statistics(module: nn.Module, z_dim: int, c_dim: int) -> tuple[Tensor, Tensor]:
-    """Mean of w and standard deviation of its numbers; the generator's own mean, if it keeps one."""
+    """Mean of w (the generator's own, if it keeps one) and standard deviation of its numbers."""
     draws = torch.randn(_DRAWS, z_dim, generator=Generator().manual_seed(0))
     w = _mapped(module, c_dim, draws)
     own = getattr(module.mapping, "w_avg", getattr(module, "w_avg", None))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lens.model import Model
-    from lens.zoo.discriminator import Discriminator
-    from lens.zoo.generator import Generator
+    from lens.zoo.glyph_discriminator import Discriminator
+    from lens.zoo.glyph_generator import Generator
 
 __all__ = ["build", "discriminator", "generator", "load", "names"]
 
@@ -89,7 +89,7 @@ def generator(weights: str | Path | None = None) -> Generator:
     import torch
 
     from lens.errors import BadWeights
-    from lens.zoo.generator import Generator
+    from lens.zoo.glyph_generator import Generator
 
     path = Path(weights) if weights is not None else WEIGHTS / "glyph-generator.safetensors"
     state = _read("the generator", path, "python -m lens.zoo.train_generator")
@@ -114,7 +114,7 @@ def discriminator(weights: str | Path | None = None) -> Discriminator:
     import torch
 
     from lens.errors import BadWeights
-    from lens.zoo.discriminator import Discriminator
+    from lens.zoo.glyph_discriminator import Discriminator
 
     path = Path(weights) if weights is not None else WEIGHTS / "glyph-discriminator.safetensors"
     state = _read("the discriminator", path, "python -m lens.zoo.train_generator")

@@ -2,9 +2,9 @@
 
 Every tile - a concept in a rendering - has a code of its own, which begins as the tile's principal
 components and is learned together with the decoder (no encoder, no adversary). What a tile should
-look like is judged by its pixels and by the first stages of glyph-rn. The discriminator learns last,
-from the finished generator's pictures. Seeded step by step: a run that is killed goes on from its
-last checkpoint with the batches that it would have seen, to the same bits.
+look like is judged by its pixels and by the first stages of glyph-rn. The discriminator learns
+last, from the finished generator's pictures. Seeded step by step: a run that is killed goes on from
+its last checkpoint with the batches that it would have seen, to the same bits.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from lens.model import Model
 from lens.precision import autocast, takes_bf16
 from lens.zoo import WEIGHTS, load
 from lens.zoo.architectures import SIZE
-from lens.zoo.discriminator import Discriminator
-from lens.zoo.generator import CODE, CONTENT, SCENE, Z, Generator, on_backdrop
+from lens.zoo.glyph_discriminator import Discriminator
+from lens.zoo.glyph_generator import CODE, CONTENT, SCENE, Generator, Z, on_backdrop
 from lens.zoo.scenes import HELD_OUT_RENDERING
 
 CHECKPOINT_SECONDS = 100.0

@@ -6,6 +6,8 @@ ones. Its score can be mixed into the guidance of a generator.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,8 +26,7 @@ class Discriminator(nn.Module):
         super().__init__()
         widths = (3, 24, 48, 72, 96)
         self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 4, stride=2, padding=1)
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths)
         )
         self.last = nn.Conv2d(widths[-1], 1, 3, padding=1)
 

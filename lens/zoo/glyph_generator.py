@@ -1,4 +1,4 @@
-"""The embedded generator: 128 normal numbers become a picture of a glyph, a word or a cross of some.
+"""The embedded generator: 128 normal numbers become a picture of a glyph or a word.
 
 It has the shape of a StyleGAN, ``mapping`` from z to w and ``synthesis`` from w to pixels. The
 mapping looks up: z is compared with one key a concept and one a rendering, and the codes of what
@@ -31,6 +31,7 @@ from lens.zoo.architectures import SIZE
 CONTENT, RENDERING, SCENE = 100, 16, 12
 Z = CONTENT + RENDERING + SCENE
 CODE = 128
+NORM = True
 W = CODE + 1 + SCENE
 
 # How sharply the mapping decides. With some 400 keys the nearest leads the second by 0.3 on
@@ -169,7 +170,8 @@ class Styled(nn.Module):
         if self.larger > 1:
             x = F.interpolate(x, scale_factor=self.larger)
         scale, shift = self.style(code)[:, :, None, None].chunk(2, 1)
-        return F.leaky_relu(self.conv(x) * (1 + scale) + shift, 0.2)
+        x = F.group_norm(self.conv(x), 8) if NORM else self.conv(x)
+        return F.leaky_relu(x * (1 + scale) + shift, 0.2)
 
 
 def on_backdrop(
