@@ -31,7 +31,6 @@ from lens.zoo.architectures import SIZE
 CONTENT, RENDERING, SCENE = 100, 16, 12
 Z = CONTENT + RENDERING + SCENE
 CODE = 128
-NORM = True
 W = CODE + 1 + SCENE
 
 # How sharply the mapping decides. With some 400 keys the nearest leads the second by 0.3 on
@@ -154,7 +153,7 @@ class Decoder(nn.Module):
 
 
 class Styled(nn.Module):
-    """A convolution whose output channels the code scales and shifts; may double the size first."""
+    """A convolution, normalized, whose channels the code scales and shifts; may double the size."""
 
     def __init__(self, n_in: int, n_out: int, larger: int = 1) -> None:
         super().__init__()
@@ -170,7 +169,7 @@ class Styled(nn.Module):
         if self.larger > 1:
             x = F.interpolate(x, scale_factor=self.larger)
         scale, shift = self.style(code)[:, :, None, None].chunk(2, 1)
-        x = F.group_norm(self.conv(x), 8) if NORM else self.conv(x)
+        x = F.group_norm(self.conv(x), 8)
         return F.leaky_relu(x * (1 + scale) + shift, 0.2)
 
 

@@ -43,15 +43,15 @@ FONT = "open-sans-700"
 class Recipe:
     """Every number of the training."""
 
-    steps: int = 3000
+    steps: int = 2200
     batch: int = 32
-    rate: float = 2e-3
+    rate: float = 1.5e-3
     code_rate: float = 1e-2
-    warmup: int = 100
+    warmup: int = 50
     noise: float = 0.1  # added to the codes, in their standard deviations
     perceptual: float = 0.12
     ema: float = 0.995
-    judge_steps: int = 600
+    judge_steps: int = 400
     judge_rate: float = 1e-3
     seed: int = 0
 

@@ -1,0 +1,169 @@
+"""From one unit to another in small steps, the images in between lying on top of each other.
+
+Optimized one by one, neighbouring steps come out as different drawings and nothing can be followed
+from one to the next. Here they start at the same noise, are moved alike, and share a base: every
+image is its own numbers plus the slowly varying part of the mean of all.
+
+References
+----------
+Mordvintsev, Pezzotti, Schubert, Olah, "Differentiable Image Parameterizations", Distill 2018
+(aligned feature visualization interpolation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from lens.errors import BadInput
+from lens.featurevis import objectives
+from lens.featurevis.objectives import Objective, Place
+from lens.featurevis.parameterization import Fourier
+from lens.featurevis.render import visualize
+from lens.featurevis.visualization import Visualization
+from lens.sites import Unit
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Fourier images that share a base: own spectrum + strength x low-passed mean of all spectra.
+
+    Images of one batch feel each other through the base, on purpose; each can still reach any
+    image by itself.
+
+    Parameters
+    ----------
+    own
+        How spectra become images.
+    strength
+        Of the shared base; 0 leaves every image to itself.
+    cycles
+        Waves across the image at which the base has fallen to 1/e.
+    """
+
+    own: Fourier = field(default_factory=Fourier)
+    strength: float = 2.0
+    cycles: float = 12.0
+
+    @property
+    def lr(self) -> float:
+        """That of the spectra."""
+        return self.own.lr
+
+    @property
+    def averaging(self) -> float:
+        """None."""
+        return 0.0
+
+    def start(
+        self, size: tuple[int, int], generators: Sequence[Generator]
+    ) -> Float[Tensor, "images 3 h half_w 2"]:
+        """The spectra's own start."""
+        return self.own.start(size, generators)
+
+    def pixels(
+        self, z: Float[Tensor, "images 3 h half_w 2"], size: tuple[int, int]
+    ) -> Float[Tensor, "images 3 h w"]:
+        """Images in [0, 1]."""
+        down = torch.fft.fftfreq(size[0], 1 / size[0])[:, None]
+        across = torch.fft.rfftfreq(size[1], 1 / size[1])[None, :]
+        passed = torch.exp(-(down**2 + across**2) / self.cycles**2).to(z)[:, :, None]
+        return self.own.pixels(z + self.strength * passed * z.mean(0, keepdim=True), size)
+
+    def optimizer(self, z: Tensor, lr: float) -> torch.optim.Optimizer:
+        """That of the spectra."""
+        return self.own.optimizer(z, lr)
+
+    def recipe(self) -> dict[str, Any]:
+        """JSON-able description."""
+        return {
+            "name": "aligned",
+            "own": self.own.recipe(),
+            "strength": self.strength,
+            "cycles": self.cycles,
+        }
+
+
+def interpolate(
+    first: Unit | Objective,
+    last: Unit | Objective,
+    k: int = 7,
+    *,
+    steps: int = 256,
+    aligned: bool = True,
+    strength: float = 2.0,
+    at: Place = "mean",
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
+) -> Visualization:
+    """Images of (1 - t) first + t last for k values of t from 0 to 1, which line up.
+
+    Parameters
+    ----------
+    first, last
+        Units or objectives of one model; a text is ``objectives.similarity(model, text)``.
+    k
+        Images, both ends included.
+    steps
+        Optimization steps.
+    aligned
+        Whether the images share a base; without it they still share noise and moves.
+    strength
+        Of the base, see ``Aligned``.
+    at
+        For units: where to look, as in ``visualize``.
+    seed
+        Decides every random number.
+    progress
+        Whether to show a progress bar.
+    **options
+        Further ones of ``visualize``: size, transforms, lr, precision.
+
+    Returns
+    -------
+    Visualization
+        k images in order; ``values`` are those of each image's own mixture, at the ends the values
+        of ``first`` and ``last`` themselves. ``sheet(columns=k)`` shows them in a row.
+
+    Raises
+    ------
+    BadInput
+        For fewer than two images, or ends that are neither units nor objectives of one model.
+    """
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 2:
+        raise BadInput(f"k is a whole number of images, at least the 2 ends, not {k!r}.")
+    if "parameterization" in options or "batch_size" in options or "copies" in options:
+        raise BadInput(
+            "the images of an interpolation share one parameterization and one batch: "
+            "leave out parameterization, batch_size and copies."
+        )
+    ends = [_objective(end, at) for end in (first, last)]
+    shares = [float(i / (k - 1)) for i in range(k)]
+    return visualize(
+        # The same terms in all of them, so that one random stream serves all: moves are alike.
+        [(1 - share) * ends[0] + share * ends[1] for share in shares],
+        steps=steps,
+        seed=seed,
+        parameterization=Aligned(strength=strength if aligned else 0.0),
+        batch_size=k,
+        progress=progress,
+        **options,
+    )
+
+
+def _objective(end: Any, at: Place) -> Objective:
+    if isinstance(end, Unit):
+        return objectives.unit(end, at)
+    if isinstance(end, Objective):
+        return end
+    raise BadInput(
+        f"an interpolation goes from a unit or objective to another, not {type(end).__name__}; "
+        "model.site('image.layer4').unit(17) is a unit."
+    )

@@ -1,0 +1,180 @@
+"""Which of many images a text fits best: a batch of images, or of a generator's draws, in order."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor, nn
+
+from lens.errors import BadInput
+from lens.featurevis import optimize
+from lens.featurevis.guidance import Prompts, aim, as_source
+from lens.featurevis.parameterization import Parameterization
+from lens.model import Model
+from lens.pictures import open_picture, resized
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Ranking:
+    """Images from the best to the worst.
+
+    Attributes
+    ----------
+    images
+        Eight-bit RGB in the model's size, the best first.
+    scores
+        Of each, falling: the weighted cosines with the texts.
+    order
+        Where each stood among those given: ``given[ranking.order[0]]`` is the best.
+    texts
+        What they were ranked by.
+    """
+
+    images: UInt8[np.ndarray, "images h w 3"]
+    scores: Float[np.ndarray, " images"]
+    order: Int[np.ndarray, " images"]
+    texts: tuple[str, ...]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row an image, the best first: number among those given, and score."""
+        import pandas as pd
+
+        return pd.DataFrame({"number": self.order, "score": self.scores})
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return Image.fromarray(self.images[index])
+
+    def sheet(self, columns: int = 8, count: int = 32) -> Image.Image:
+        """The first ``count`` images with their scores below."""
+        count, gap, line = min(count, len(self)), 4, 14
+        columns = min(columns, count)
+        height, width = self.images.shape[1:3]
+        step_x, step_y = width + gap, height + gap + line
+        page = Image.new(
+            "RGB", (columns * step_x + gap, -(-count // columns) * step_y + gap), "white"
+        )
+        pen, font = ImageDraw.Draw(page), ImageFont.load_default(10)
+        for i in range(count):
+            x, y = gap + (i % columns) * step_x, gap + (i // columns) * step_y
+            page.paste(self[i], (x, y))
+            pen.text((x, y + height + 1), f"{self.scores[i]:.3f}", fill="black", font=font)
+        return page
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.sheet().save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def _repr_html_(self) -> str:
+        picture = base64.b64encode(self._repr_png_()).decode()
+        title = html.escape(repr(self))
+        return (
+            f'<div><p>{title}</p><img alt="{title}" style="max-width:100%" '
+            f'src="data:image/png;base64,{picture}"></div>'
+        )
+
+    def __repr__(self) -> str:
+        texts = ", ".join(repr(text) for text in self.texts)
+        return (
+            f"Ranking of {len(self)} images by {texts}: "
+            f"scores {self.scores[0]:.3f} to {self.scores[-1]:.3f}"
+        )
+
+
+def rank(
+    model: Model,
+    images: Any,
+    text: Prompts,
+    n: int = 64,
+    *,
+    avoid: Prompts | None = None,
+    truncation: float = 1.0,
+    seed: int = 0,
+) -> Ranking:
+    """Order images by how well a text fits them.
+
+    Parameters
+    ----------
+    model
+        Any model with a joint space of images and texts.
+    images
+        Pictures (PIL, arrays, paths; a float tensor (images, 3, h, w) in [0, 1]), or what makes
+        them: a generator module or a parameterization, of which ``n`` are drawn. None draws from
+        the generator that ships.
+    text, avoid
+        As for ``guide``.
+    n
+        How many to draw from a generator.
+    truncation
+        Of a generator.
+    seed
+        Of a generator's draws; draw i is the same whatever n is.
+
+    Raises
+    ------
+    BadInput
+        Where there are no images or no text, or the generator makes none.
+    """
+    target = aim(model, text, avoid)
+    size = (int(model.image_size[0]), int(model.image_size[1]))
+    makes = isinstance(images, nn.Module) or callable(getattr(images, "pixels", None))
+    if images is None or (makes and callable(getattr(images, "start", images))):
+        shown = _drawn(as_source(images, truncation), size, n, seed)
+    else:
+        shown = _given(images, size)
+    embeddings = torch.from_numpy(model.embed(list(shown)))
+    scores = target(embeddings).numpy()
+    order = np.argsort(-scores, kind="stable")
+    return Ranking(shown[order], scores[order], order, target.texts)
+
+
+def _given(images: Any, size: tuple[int, int]) -> UInt8[np.ndarray, "images h w 3"]:
+    if isinstance(images, Tensor):
+        if images.ndim != 4:
+            raise BadInput(f"a tensor of images is (images, 3, h, w), not {tuple(images.shape)}.")
+        images = images.detach().cpu().permute(0, 2, 3, 1).numpy()
+    if isinstance(images, (str, bytes)) or not hasattr(images, "__iter__"):
+        raise BadInput(
+            f"rank takes a list of pictures or a generator, not {type(images).__name__}."
+        )
+    if isinstance(images, Image.Image):
+        images = [images]
+    listed = [open_picture(one, f"Image {i}") for i, one in enumerate(images)]
+    if not listed:
+        raise BadInput("there are no images to rank: the list is empty.")
+    return np.stack([np.asarray(resized(one, size)) for one in listed])
+
+
+def _drawn(
+    source: Parameterization, size: tuple[int, int], n: int, seed: int
+) -> UInt8[np.ndarray, "images h w 3"]:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise BadInput(f"n is a whole number of images, at least 1, not {n!r}.")
+    module = getattr(source, "module", None)
+    rows: Sequence[range] = [range(i, min(i + _AT_ONCE, n)) for i in range(0, n, _AT_ONCE)]
+    parts = []
+    with optimize.undisturbed(module if isinstance(module, nn.Module) else nn.Identity()):
+        for row in rows:
+            with torch.no_grad():
+                z = source.start(size, [optimize.generator(seed, 0, i) for i in row])
+                pixels = (source.pixels(z, size) * 255).round().to(torch.uint8)
+            parts.append(pixels.permute(0, 2, 3, 1).cpu().numpy())
+    return np.concatenate(parts)
