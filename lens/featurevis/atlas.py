@@ -21,15 +21,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from PIL import Image
+from torch import Tensor
 
 from lens.capture.run import capture
 from lens.errors import BadInput, MissingOption
 from lens.featurevis.objectives import Place, cosine_direction
 from lens.featurevis.render import visualize
 from lens.featurevis.visualization import Visualization
-from lens.sites import Site
+from lens.sites import Site, by_position
 
 Layout = Literal["umap", "pca"]
 
@@ -176,7 +178,7 @@ def atlas(
     _check(site, per_image=per_image, grid=grid, least=least)
     if layout not in ("umap", "pca"):
         raise BadInput(f"layout is 'umap' or 'pca', not {layout!r}.")
-    values, source = _sampled(site, images, per_image, seed)
+    values, source = _sampled(site, images, per_image, seed, progress)
     if len(values) < 4:
         raise BadInput(f"{len(values)} activations are too few for an atlas: show more images.")
     plane = _umap(values, seed) if layout == "umap" else _pca(values)
@@ -224,27 +226,26 @@ def _check(site: Any, **numbers: Any) -> None:
 
 
 def _sampled(
-    site: Site, images: Any, per_image: int, seed: int
+    site: Site, images: Any, per_image: int, seed: int, progress: bool
 ) -> tuple[Float[np.ndarray, "samples units"], Int[np.ndarray, "samples 2"]]:
     """Activations at random places, and which places these are."""
-    whole = capture(site.model, images, sites=[site])[site]
-    placed = _by_place(site, np.asarray(whole, dtype=np.float32))
     random = np.random.default_rng(seed)
-    count = min(per_image, placed.shape[1])
-    chosen = np.stack(
-        [np.sort(random.permutation(placed.shape[1])[:count]) for _ in range(len(placed))]
-    )
-    rows = np.repeat(np.arange(len(placed)), count)
-    places = chosen.ravel()
-    return placed[rows, places], np.stack([rows, places], 1)
+    chosen: list[np.ndarray] = []
 
+    def some(site: Site, tensor: Tensor) -> Tensor:
+        # Batch by batch, so that the maps of the whole data set are never held at once.
+        placed = by_position(site, tensor)[:, site.n_prefix :]
+        count = min(per_image, placed.shape[1])
+        own = [np.sort(random.permutation(placed.shape[1])[:count]) for _ in placed]
+        chosen.extend(own)
+        where = torch.as_tensor(np.stack(own), device=placed.device)
+        return placed.gather(1, where[:, :, None].expand(-1, -1, placed.shape[2]))
 
-def _by_place(site: Site, values: np.ndarray) -> Float[np.ndarray, "images places units"]:
-    import torch
-
-    from lens.sites import by_position
-
-    return by_position(site, torch.from_numpy(values))[:, site.n_prefix :].numpy()
+    found = capture(site.model, images, sites=[site], reduce=some, progress=progress)[site]
+    places = np.stack(chosen)
+    rows = np.repeat(np.arange(len(places)), places.shape[1])
+    values = np.asarray(found, dtype=np.float32).reshape(len(rows), -1)
+    return values, np.stack([rows, places.ravel()], 1)
 
 
 def _umap(values: Float[np.ndarray, "samples units"], seed: int) -> Float[np.ndarray, "samples 2"]:

@@ -277,8 +277,12 @@ def first_codes(tiles: Tiles) -> Float[Tensor, "tiles code"]:
 def _principal(x: Float[Tensor, "n dims"], k: int, power: float = 1.0) -> Float[Tensor, "n k"]:
     """Scores on the first ``k`` components over their spread to the power, of mean square 1."""
     x = x - x.mean(0)
-    spread, axes = torch.linalg.eigh(x.T @ x / len(x))
-    spread, axes = spread.flip(0)[:k].clamp(min=1e-12), axes.flip(1)[:, :k]
+    if 2 * len(x) < x.shape[1]:  # the quicker way for a few rows
+        _, spread, axes = torch.linalg.svd(x / len(x) ** 0.5, full_matrices=False)
+        spread, axes = spread.square()[:k].clamp(min=1e-12), axes.T[:, :k]
+    else:
+        spread, axes = torch.linalg.eigh(x.T @ x / len(x))
+        spread, axes = spread.flip(0)[:k].clamp(min=1e-12), axes.flip(1)[:, :k]
     # An eigenvector's sign is arbitrary: make its largest entry positive.
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
     scores = x @ axes / spread ** (power / 2)
