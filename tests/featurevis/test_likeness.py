@@ -12,7 +12,10 @@ def pair(noise):
 
 def test_correlation_is_numpys():
     a, b = pair(0.3)
-    wanted = [np.corrcoef(x.flatten().numpy(), y.flatten().numpy())[0, 1] for x, y in zip(a, b)]
+    wanted = [
+        np.corrcoef(x.flatten().numpy(), y.flatten().numpy())[0, 1]
+        for x, y in zip(a, b, strict=True)
+    ]
     assert np.allclose(pixel_correlation(a, b), wanted, atol=1e-5)
     assert pixel_correlation(torch.full_like(a, 0.5), b).tolist() == [0, 0]
 
