@@ -1,7 +1,9 @@
 """Feature visualization: images that units want to see.
 
 ``visualize`` makes them and ``rerun`` makes them again; ``objectives`` says what to climb,
-``parameterization`` where images come from, ``transforms`` what they have to withstand.
+``parameterization`` where images come from, ``transforms`` what they have to withstand. ``guide``
+drives a generator by a text and ``rank`` orders images by one; ``invert`` shows what a layer keeps
+of an image, ``activation_atlas`` what it tells apart, ``interpolate`` the way between two units.
 """
 
 from __future__ import annotations
@@ -9,12 +11,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lens.featurevis.atlas import activation_atlas
+    from lens.featurevis.guidance import guide
+    from lens.featurevis.interpolation import interpolate
+    from lens.featurevis.inversion import invert
+    from lens.featurevis.latent import stylegan
+    from lens.featurevis.ranking import rank
     from lens.featurevis.render import rerun, visualize
     from lens.featurevis.visualization import Visualization, read_recipe
 
-__all__ = ["Visualization", "read_recipe", "rerun", "visualize"]
+__all__ = [
+    "Visualization",
+    "activation_atlas",
+    "guide",
+    "interpolate",
+    "invert",
+    "rank",
+    "read_recipe",
+    "rerun",
+    "stylegan",
+    "visualize",
+]
 
 _HOME = {
+    "activation_atlas": "atlas",
+    "guide": "guidance",
+    "interpolate": "interpolation",
+    "invert": "inversion",
+    "rank": "ranking",
+    "stylegan": "latent",
     "rerun": "render",
     "visualize": "render",
     "Visualization": "visualization",

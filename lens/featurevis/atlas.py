@@ -114,7 +114,7 @@ class Atlas:
         )
 
 
-def atlas(
+def activation_atlas(
     site: Site,
     images: Any,
     *,

@@ -29,9 +29,9 @@ from lens import __version__, zoo
 from lens.capture.hooks import forward_to
 from lens.errors import BadInput
 from lens.featurevis import objectives, optimize
+from lens.featurevis.latent import stylegan
 from lens.featurevis.objectives import Objective
 from lens.featurevis.parameterization import Parameterization
-from lens.featurevis.stylegan import stylegan
 from lens.featurevis.visualization import Visualization
 from lens.model import Model
 from lens.precision import Precision, autocast, in_bf16

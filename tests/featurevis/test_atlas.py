@@ -5,7 +5,7 @@ import pytest
 
 from lens.capture.run import capture
 from lens.errors import BadInput, MissingOption
-from lens.featurevis.atlas import _unmixing, atlas
+from lens.featurevis.atlas import _unmixing, activation_atlas
 
 QUICK = {"steps": 2, "progress": False, "grid": 3, "least": 2}
 
@@ -19,7 +19,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def made(resnet, images):
-    return atlas(resnet.site("image.layer2"), images, layout="pca", per_image=2, **QUICK)
+    return activation_atlas(resnet.site("image.layer2"), images, layout="pca", per_image=2, **QUICK)
 
 
 def test_every_activation_lies_in_one_cell(made):
@@ -48,17 +48,21 @@ def test_it_is_shown_and_seeded(made, resnet, images):
     assert made.sheet(tile=32).size == (96, 96)
     assert "120 activations by pca" in repr(made)
     assert made._repr_html_().startswith("<div>")
-    again = atlas(resnet.site("image.layer2"), images, layout="pca", per_image=2, **QUICK)
+    again = activation_atlas(
+        resnet.site("image.layer2"), images, layout="pca", per_image=2, **QUICK
+    )
     assert np.array_equal(again.positions, made.positions)
     assert np.array_equal(again.source, made.source)
-    other = atlas(resnet.site("image.layer2"), images, layout="pca", per_image=2, seed=1, **QUICK)
+    other = activation_atlas(
+        resnet.site("image.layer2"), images, layout="pca", per_image=2, seed=1, **QUICK
+    )
     assert not np.array_equal(other.source, made.source)
 
 
 def test_umap_lays_out_and_is_seeded(resnet, images):
     pytest.importorskip("umap")
     site = resnet.site("image.layer2")
-    one, two = (atlas(site, images, **QUICK) for _ in range(2))
+    one, two = (activation_atlas(site, images, **QUICK) for _ in range(2))
     assert one.counts.sum() == 60
     assert np.array_equal(one.positions, two.positions)
 
@@ -72,22 +76,25 @@ def test_unmixing_gives_every_direction_the_same_standing():
 
 
 def test_sites_without_places_have_one(resnet, images):
-    flat = atlas(resnet.site("image.embedding"), images, layout="pca", **QUICK)
+    flat = activation_atlas(resnet.site("image.embedding"), images, layout="pca", **QUICK)
     assert set(flat.source[:, 1]) == {0}
 
 
 def test_bad_input(resnet, images, monkeypatch):
     site = resnet.site("image.layer2")
     for call, sentence in (
-        (lambda: atlas("image.layer2", images), "not of str"),
-        (lambda: atlas(site, images[:3], **QUICK), "too few"),
-        (lambda: atlas(site, images, layout="tsne"), "'umap' or 'pca'"),
-        (lambda: atlas(site, images, grid=0), "grid is a whole number"),
-        (lambda: atlas(site, images, layout="pca", **{**QUICK, "least": 100}), "no cell holds"),
-        (lambda: atlas(resnet.site("text.embedding"), images), "sees no image"),
+        (lambda: activation_atlas("image.layer2", images), "not of str"),
+        (lambda: activation_atlas(site, images[:3], **QUICK), "too few"),
+        (lambda: activation_atlas(site, images, layout="tsne"), "'umap' or 'pca'"),
+        (lambda: activation_atlas(site, images, grid=0), "grid is a whole number"),
+        (
+            lambda: activation_atlas(site, images, layout="pca", **{**QUICK, "least": 100}),
+            "no cell holds",
+        ),
+        (lambda: activation_atlas(resnet.site("text.embedding"), images), "sees no image"),
     ):
         with pytest.raises(BadInput, match=sentence):
             call()
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingOption, match="umap-learn"):
-        atlas(site, images, **QUICK)
+        activation_atlas(site, images, **QUICK)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lens.errors import BadInput
-from lens.featurevis.stylegan import stylegan
+from lens.featurevis.latent import stylegan
 
 
 class Mapping(nn.Module):
