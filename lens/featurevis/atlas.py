@@ -13,9 +13,6 @@ McInnes, Healy, Melville, "UMAP", 2018.
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,6 +25,7 @@ from torch import Tensor
 
 from lens.capture.run import capture
 from lens.errors import BadInput, MissingOption
+from lens.featurevis import captioned
 from lens.featurevis.objectives import Place, cosine_direction
 from lens.featurevis.render import visualize
 from lens.featurevis.visualization import Visualization
@@ -94,17 +92,10 @@ class Atlas:
         return page
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.sheet().save(buffer, "PNG")
-        return buffer.getvalue()
+        return captioned.png(self.sheet())
 
     def _repr_html_(self) -> str:
-        picture = base64.b64encode(self._repr_png_()).decode()
-        title = html.escape(repr(self))
-        return (
-            f'<div><p>{title}</p><img alt="{title}" style="max-width:100%" '
-            f'src="data:image/png;base64,{picture}"></div>'
-        )
+        return captioned.figure(self.sheet(), repr(self))
 
     def __repr__(self) -> str:
         grid = len(self.counts)

@@ -13,16 +13,17 @@ Mordvintsev, Pezzotti, Schubert, Olah, "Differentiable Image Parameterizations",
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Generator, Tensor
 
 from lens.errors import BadInput
-from lens.featurevis import objectives
+from lens.featurevis import captioned, objectives
 from lens.featurevis.objectives import Objective, Place
 from lens.featurevis.parameterization import Fourier
 from lens.featurevis.render import visualize
@@ -90,6 +91,26 @@ class Aligned:
         }
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Interpolation(Visualization):
+    """A visualization whose images lead from one end to the other; ``shares`` are the t of each."""
+
+    shares: tuple[float, ...]
+
+    def sheet(self, columns: int | None = None, captions: bool = True) -> Image.Image:
+        """All images in a row, each with its t and the value of its mixture below."""
+        if not captions:
+            return super().sheet(columns or len(self), captions)
+        notes = [
+            [f"t = {share:.2f}", f"value {value:.3g}"]
+            for share, value in zip(self.shares, self.values, strict=True)
+        ]
+        return captioned.grid(list(self.images), notes, columns or len(self))
+
+    def _repr_html_(self) -> str:
+        return captioned.figure(self.sheet(), repr(self))
+
+
 def interpolate(
     first: Unit | Objective,
     last: Unit | Objective,
@@ -102,7 +123,7 @@ def interpolate(
     seed: int = 0,
     progress: bool = True,
     **options: Any,
-) -> Visualization:
+) -> Interpolation:
     """Images of (1 - t) first + t last for k values of t from 0 to 1, which line up.
 
     Parameters
@@ -128,9 +149,9 @@ def interpolate(
 
     Returns
     -------
-    Visualization
+    Interpolation
         k images in order; ``values`` are those of each image's own mixture, at the ends the values
-        of ``first`` and ``last`` themselves. ``sheet(columns=k)`` shows them in a row.
+        of ``first`` and ``last`` themselves.
 
     Raises
     ------
@@ -146,9 +167,10 @@ def interpolate(
         )
     ends = [_objective(end, at) for end in (first, last)]
     shares = [float(i / (k - 1)) for i in range(k)]
-    return visualize(
-        # The same terms in all of them, so that one random stream serves all: moves are alike.
-        [(1 - share) * ends[0] + share * ends[1] for share in shares],
+    # The same terms in all of them, so that one random stream serves all: moves are alike.
+    aims = [(1 - share) * ends[0] + share * ends[1] for share in shares]
+    made = visualize(
+        aims,
         steps=steps,
         seed=seed,
         parameterization=Aligned(strength=strength if aligned else 0.0),
@@ -156,6 +178,10 @@ def interpolate(
         progress=progress,
         **options,
     )
+    own = {each.name: getattr(made, each.name) for each in fields(made)}
+    # Where one end became NaN, its images were left out.
+    kept = [aims.index(aim) for aim in made.units]
+    return Interpolation(**own, shares=tuple(shares[i] for i in kept))
 
 
 def _objective(end: Any, at: Place) -> Objective:

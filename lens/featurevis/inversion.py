@@ -11,9 +11,6 @@ Mahendran, Vedaldi, "Understanding Deep Image Representations by Inverting Them"
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from lens.capture.hooks import forward_to
 from lens.errors import BadInput
-from lens.featurevis import optimize
+from lens.featurevis import captioned, optimize
 from lens.featurevis.likeness import pixel_correlation, ssim
 from lens.featurevis.parameterization import Fourier, Parameterization
 from lens.model import Model
@@ -90,40 +87,20 @@ class Inversions:
     def __getitem__(self, index: int) -> Image.Image:
         return Image.fromarray(self.images[index])
 
-    def sheet(self, columns: int | None = None) -> Image.Image:
+    def sheet(self, columns: int = 8) -> Image.Image:
         """The original and the images after it, each with its site and error below."""
-        shown = [self.original, *self.images]
-        notes = [("original", "")] + [
-            (site.name.removeprefix("image."), f"error {error:.2g}")
+        notes = [
+            [site.name.removeprefix("image."), f"error {error:.2g}"]
             for site, error in zip(self.sites, self.errors, strict=True)
         ]
-        height, width = self.original.shape[:2]
-        cell, gap, line = max(width, 96), 6, 13
-        columns = min(columns or 8, len(shown))
-        rows = -(-len(shown) // columns)
-        step_x, step_y = cell + gap, height + 2 * line + gap
-        page = Image.new("RGB", (columns * step_x + gap, rows * step_y + gap), "white")
-        pen, font = ImageDraw.Draw(page), ImageFont.load_default(10)
-        for i, (image, (above, below)) in enumerate(zip(shown, notes, strict=True)):
-            x, y = gap + (i % columns) * step_x, gap + (i // columns) * step_y
-            page.paste(Image.fromarray(image), (x, y))
-            pen.text((x, y + height + 1), above, fill="black", font=font)
-            pen.text((x, y + height + line), below, fill="#555", font=font)
-        return page
+        return captioned.grid([self.original, *self.images], [["original"], *notes], columns)
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.sheet().save(buffer, "PNG")
-        return buffer.getvalue()
+        return captioned.png(self.sheet())
 
     def _repr_html_(self) -> str:
-        picture = base64.b64encode(self._repr_png_()).decode()
-        return (
-            f"<div><p>{html.escape(repr(self))}</p>"
-            f'<img alt="{html.escape(repr(self))}" style="max-width:100%" '
-            f'src="data:image/png;base64,{picture}">'
-            f"{self.table.to_html(index=False, float_format='%.3f', border=0)}</div>"
-        )
+        table = self.table.to_html(index=False, float_format="%.3f", border=0)
+        return captioned.figure(self.sheet(), repr(self), table)
 
     def __repr__(self) -> str:
         return (

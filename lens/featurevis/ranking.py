@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor, nn
 
 from lens.errors import BadInput
-from lens.featurevis import optimize
+from lens.featurevis import captioned, optimize
 from lens.featurevis.guidance import Prompts, aim, as_source
 from lens.featurevis.parameterization import Parameterization
 from lens.model import Model
@@ -64,32 +61,14 @@ class Ranking:
 
     def sheet(self, columns: int = 8, count: int = 32) -> Image.Image:
         """The first ``count`` images with their scores below."""
-        count, gap, line = min(count, len(self)), 4, 14
-        columns = min(columns, count)
-        height, width = self.images.shape[1:3]
-        step_x, step_y = width + gap, height + gap + line
-        page = Image.new(
-            "RGB", (columns * step_x + gap, -(-count // columns) * step_y + gap), "white"
-        )
-        pen, font = ImageDraw.Draw(page), ImageFont.load_default(10)
-        for i in range(count):
-            x, y = gap + (i % columns) * step_x, gap + (i // columns) * step_y
-            page.paste(self[i], (x, y))
-            pen.text((x, y + height + 1), f"{self.scores[i]:.3f}", fill="black", font=font)
-        return page
+        shown = self.images[:count]
+        return captioned.grid(shown, [[f"{score:.3f}"] for score in self.scores[:count]], columns)
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.sheet().save(buffer, "PNG")
-        return buffer.getvalue()
+        return captioned.png(self.sheet())
 
     def _repr_html_(self) -> str:
-        picture = base64.b64encode(self._repr_png_()).decode()
-        title = html.escape(repr(self))
-        return (
-            f'<div><p>{title}</p><img alt="{title}" style="max-width:100%" '
-            f'src="data:image/png;base64,{picture}"></div>'
-        )
+        return captioned.figure(self.sheet(), repr(self))
 
     def __repr__(self) -> str:
         texts = ", ".join(repr(text) for text in self.texts)

@@ -66,7 +66,9 @@ def test_texts_and_directions_are_ends_too(resnet):
     ends = [objectives.similarity(resnet, text) for text in ("a dog", "the sea")]
     made = interpolate(*ends, k=3, steps=3, progress=False)
     assert len(made) == 3
-    assert made.sheet(columns=3).width > 90
+    assert made.shares == (0, 0.5, 1)
+    assert made.sheet().width == 3 * 102 + 6
+    assert made._repr_html_().startswith("<div>")
 
 
 def test_bad_input(resnet, vit):

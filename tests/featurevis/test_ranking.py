@@ -36,7 +36,7 @@ def test_draws_are_the_same_however_many_there_are_and_the_best_shows_the_text(m
     assert (np.diff(many.scores) <= 0).all()
     assert many.scores[0] > np.median(many.scores) + 0.1
     assert isinstance(many[0], Image.Image)
-    assert many.sheet(columns=4, count=8).width == 4 * 100 + 4
+    assert many.sheet(columns=4, count=8).width == 4 * 102 + 6
     assert many._repr_html_().startswith("<div>")
     assert len(rank(model, Fourier(), "a dog", n=2)) == 2
 
