@@ -50,10 +50,10 @@ def ways(model: Model, steps: int, copies: int, cutouts: int) -> dict[str, Calla
         "best of 64 draws": best,
         "guided in z": guided(stylegan(generator, space="z", truncation=1.0)),
         "guided in w": guided(stylegan(generator, space="w", truncation=1.0)),
-        "guided in z, discriminator 0.02": guided(
-            stylegan(generator, space="z", truncation=1.0), discriminator=0.02
-        ),
         "no generator (Fourier)": guided(Fourier()),
+        "guided in w, discriminator 0.02": guided(
+            stylegan(generator, space="w", truncation=1.0), discriminator=0.02
+        ),
     }
 
 
@@ -67,9 +67,9 @@ def named(judge: ZeroShot, images: np.ndarray, wanted: list[int]) -> tuple[float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--concepts", type=int, default=24)
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--copies", type=int, default=2)
-    parser.add_argument("--cutouts", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--copies", type=int, default=1)
+    parser.add_argument("--cutouts", type=int, default=6)
     parser.add_argument("--sheet", help="write a PNG of the first images of every way")
     options = parser.parse_args()
     keep_freed_memory()

@@ -91,7 +91,7 @@ def guide(
     steps: int = 80,
     copies: int = 4,
     cutouts: int = 16,
-    candidates: int = 16,
+    candidates: int = 64,
     discriminator: float = 0.0,
     judge: nn.Module | None = None,
     truncation: float = 1.0,

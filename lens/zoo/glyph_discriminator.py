@@ -1,7 +1,7 @@
 """The embedded discriminator: how much a picture looks like the glyphs the generator learned from.
 
-Trained against the finished generator's pictures, it tells clean things from smeared and crossed
-ones. Its score can be mixed into the guidance of a generator.
+Trained against the finished generator's pictures and crosses of them, it tells clean things from
+smeared and crossed ones. Its score can be mixed into the guidance of a generator.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Discriminator(nn.Module):
         if pixels.shape[-2:] != (SIZE, SIZE):
             pixels = F.interpolate(pixels, (SIZE, SIZE), mode="bilinear", antialias=True)
         x = (2 * pixels - 1).contiguous(memory_format=torch.channels_last)
-        for conv in self.convs:
-            x = F.leaky_relu(conv(x), 0.2)
+        for i, conv in enumerate(self.convs):
+            x = conv(x) if i == 0 else F.group_norm(conv(x), 8)
+            x = F.leaky_relu(x, 0.2)
         return self.last(x).float().mean((1, 2, 3))

@@ -234,14 +234,18 @@ class Judging(Run):
         self.resume()
 
     def advance(self) -> dict[str, float]:
-        """Tell drawn tiles from generated ones, in scenes drawn alike."""
+        """Tell drawn tiles from generated and crossed ones, in scenes drawn alike."""
         r, g = self.recipe, self.random()
         n = r.batch
         rows = torch.randint(len(self.tiles), (n,), generator=g)
         ink = self.tiles.inked[rows // len(self.tiles.concepts)][:, None]
         with torch.no_grad(), autocast("cpu", takes_bf16("cpu")):
             real = on_backdrop(self.tiles[rows], ink, torch.randn(n, SCENE, generator=g))
-            made = self.generator(torch.randn(n, Z, generator=g))
+            w = self.generator.mapping(torch.randn(n, Z, generator=g))
+            # Half of them crossed with another, up to the middle: what guidance in w can come to.
+            share = 0.5 * torch.rand(n // 2, 1, generator=g)
+            w[: n // 2] = torch.lerp(w[: n // 2], w[: n // 2].roll(1, 0), share)
+            made = self.generator.synthesis(w)
         pixels = _blurred(torch.cat([real, made.float()]), g)
         target = torch.cat([torch.ones(n), torch.zeros(n)])
         with autocast("cpu", takes_bf16("cpu")):
@@ -298,8 +302,8 @@ def _stages(visual: Any, pixels: Tensor) -> list[Tensor]:
 def _blurred(pixels: Tensor, g: torch.Generator) -> Tensor:
     """A little blur and noise on all, so that one missing line of pixels doesn't tell."""
     soft = F.avg_pool2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    share = torch.rand(len(pixels), 1, 1, 1, generator=g)
-    noise = 0.05 * torch.rand(len(pixels), 1, 1, 1, generator=g)
+    share = 0.5 * torch.rand(len(pixels), 1, 1, 1, generator=g)
+    noise = 0.03 * torch.rand(len(pixels), 1, 1, 1, generator=g)
     return torch.lerp(pixels, soft, share) + noise * torch.randn(pixels.shape, generator=g)
 
 
