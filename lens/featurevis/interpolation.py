@@ -179,9 +179,10 @@ def interpolate(
         **options,
     )
     own = {each.name: getattr(made, each.name) for each in fields(made)}
-    # Where one end became NaN, its images were left out.
-    kept = [aims.index(aim) for aim in made.units]
-    return Interpolation(**own, shares=tuple(shares[i] for i in kept))
+    # An image that became NaN was left out.
+    kept = {id(aim) for aim in made.units}
+    of_kept = [t for t, aim in zip(shares, aims, strict=True) if id(aim) in kept]
+    return Interpolation(**own, shares=tuple(of_kept))
 
 
 def _objective(end: Any, at: Place) -> Objective:

@@ -114,8 +114,7 @@ def rank(
     """
     target = aim(model, text, avoid)
     size = (int(model.image_size[0]), int(model.image_size[1]))
-    makes = isinstance(images, nn.Module) or callable(getattr(images, "pixels", None))
-    if images is None or (makes and callable(getattr(images, "start", images))):
+    if images is None or isinstance(images, nn.Module) or hasattr(images, "start"):
         shown = _drawn(as_source(images, truncation), size, n, seed)
     else:
         shown = _given(images, size)
@@ -136,7 +135,9 @@ def _given(images: Any, size: tuple[int, int]) -> UInt8[np.ndarray, "images h w 
         )
     if isinstance(images, Image.Image):
         images = [images]
-    listed = [open_picture(one, f"Image {i}") for i, one in enumerate(images)]
+    # An item of a data set is (picture, label).
+    pictures = [one[0] if isinstance(one, tuple) else one for one in images]
+    listed = [open_picture(one, f"Image {i}") for i, one in enumerate(pictures)]
     if not listed:
         raise BadInput("there are no images to rank: the list is empty.")
     return np.stack([np.asarray(resized(one, size)) for one in listed])
