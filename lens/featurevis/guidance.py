@@ -152,9 +152,10 @@ def guide(
     BadInput
         Where the model has no joint space, there is no text, or the generator makes no images.
     """
-    for name, count in (("steps", steps), ("copies", copies), ("cutouts", cutouts)):
+    counts = {"steps": steps, "copies": copies, "cutouts": cutouts, "candidates": candidates}
+    for name, count in counts.items():
         _whole(name, count)
-    _whole("candidates", candidates), _whole("seed", seed, least=0)
+    _whole("seed", seed, least=0)
     source = as_source(generator, truncation)
     target = aim(model, text, avoid)
     site = model.site("image.embedding")

@@ -99,7 +99,7 @@ class Inversions:
         return captioned.png(self.sheet())
 
     def _repr_html_(self) -> str:
-        table = self.table.to_html(index=False, float_format="%.3f", border=0)
+        table = self.table.to_html(index=False, float_format="{:.3f}".format, border=0)
         return captioned.figure(self.sheet(), repr(self), table)
 
     def __repr__(self) -> str:

@@ -61,7 +61,7 @@ class Ranking:
 
     def sheet(self, columns: int = 8, count: int = 32) -> Image.Image:
         """The first ``count`` images with their scores below."""
-        shown = self.images[:count]
+        shown = list(self.images[:count])
         return captioned.grid(shown, [[f"{score:.3f}"] for score in self.scores[:count]], columns)
 
     def _repr_png_(self) -> bytes:

@@ -36,14 +36,7 @@ def evaluate(n: int, seed: int = 0) -> None:
     concept = rows % len(tiles.concepts)
     for model in names():
         see = ZeroShot(load(model))
-        shares = [
-            float(
-                (see.probabilities(lambda i, p=p: p[list(i)], n).argmax(1) == concept)
-                .float()
-                .mean()
-            )
-            for p in (wanted, redrawn)
-        ]
+        shares = [named_right(see, images, concept) for images in (wanted, redrawn)]
         sure = see.probabilities(lambda i: drawn[list(i)], n).amax(1)
         print(
             f"{model} names tiles right: {shares[0]:.1%} as drawn, {shares[1]:.1%} as generated, "
@@ -69,6 +62,14 @@ def reconstructed(
         after.append(made.synthesis(torch.cat([codes, ink, scene], 1)))
     wanted, redrawn = torch.cat(before), torch.cat(after)
     return _eight_bit(wanted), _eight_bit(redrawn), (wanted - redrawn).abs().mean((1, 2, 3))
+
+
+def named_right(
+    see: ZeroShot, images: UInt8[np.ndarray, "n h w 3"], concept: Int[Tensor, " n"]
+) -> float:
+    """Share of the images whose concept is found among all of them."""
+    found = see.probabilities(lambda i: images[list(i)], len(images)).argmax(1)
+    return float((found == concept).float().mean())
 
 
 @torch.no_grad()
