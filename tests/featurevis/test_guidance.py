@@ -6,7 +6,7 @@ from torch import nn
 from lens import zoo
 from lens.errors import BadInput
 from lens.featurevis.guidance import _cut, aim, guide
-from lens.featurevis.parameterization import Fourier
+from lens.featurevis.parameterization import Fourier, Pixel
 from lens.featurevis.ranking import rank
 
 
@@ -71,8 +71,8 @@ def test_a_judge_has_its_say(model, shipped):
         def forward(self, pixels):
             return -20 * pixels.mean((1, 2, 3))
 
-    plain = guide(model, "a dog", Fourier(), **QUICK)
-    dark = guide(model, "a dog", Fourier(), discriminator=5.0, judge=Dark(), **QUICK)
+    plain = guide(model, "a dog", Pixel(), lr=0.2, **QUICK)
+    dark = guide(model, "a dog", Pixel(), lr=0.2, discriminator=5.0, judge=Dark(), **QUICK)
     assert dark.images.mean() < plain.images.mean() - 10
     own = guide(model, "a dog", shipped, discriminator=0.05, **QUICK)
     assert own.recipe["discriminator"] == 0.05
