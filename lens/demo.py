@@ -165,7 +165,7 @@ def _page(site: Site, measured: Responses, best: pd.DataFrame, drawn: Visualizat
     labels = dict(zip(best["unit"].astype(int), best["concept"].astype(str), strict=True))
     return NeuronPage(
         next(iter(labels)),
-        lambda index: card(site.unit(index), stimuli=measured.stimuli, progress=False),
+        lambda index: card(site.unit(index), measured),
         pictures.drawn(drawn),
         labels,
     )

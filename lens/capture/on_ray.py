@@ -34,8 +34,10 @@ __all__ = ["made_on_ray"]
 #: Blocks that wait at an actor beside the one that it makes: it never stands idle, and no more
 #: results than these are in the cluster's memory.
 DEPTH = 2
-#: Seconds without a batch after which an actor hangs, and between two looks.
+#: Seconds without a batch after which an actor hangs, those that its start may take before it
+#: answers for the first time, and those between two looks.
 PATIENCE = 600.0
+START = 600.0
 LOOK = 5.0
 #: Actors that may die one after the other with no block made in between.
 DEATHS = 5
@@ -205,7 +207,8 @@ class _Crew:
                 if batches != asked[ref].batches:
                     asked[ref].batches, asked[ref].moved = batches, time.monotonic()
         for seat in asked.values():
-            if seat.blocks and time.monotonic() - seat.moved > PATIENCE:
+            limit = START if seat.batches < 0 else PATIENCE
+            if seat.blocks and time.monotonic() - seat.moved > limit:
                 self._replace(seat)
 
 

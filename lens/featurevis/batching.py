@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from lens.errors import BadInput, TooLarge
-from lens.featurevis.objectives import Objective
-from lens.featurevis.optimize import look, undisturbed
+from lens.featurevis.formula import Objective
+from lens.featurevis.looking import look, undisturbed
+from lens.featurevis.positions import stretched
 from lens.model import Model
 
 # More than this at once gains no speed on a CPU and only takes memory (measured on a ModifiedResNet
@@ -45,7 +46,11 @@ def bytes_per_image(model: Model, objectives: Sequence[Objective], size: tuple[i
     weights = {p.untyped_storage().data_ptr() for p in model.module.parameters()}
     image = torch.full((1, 3, *size), 0.5, device=model.device, requires_grad=True)
     alone = torch.zeros(1, dtype=torch.long, device=model.device)
-    with undisturbed(model.module), torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
+    with (
+        undisturbed(model.module),
+        stretched(model, size),
+        torch.autograd.graph.saved_tensors_hooks(count, lambda t: t),
+    ):
         try:
             look(model, objectives, image, image, alone)
         except (RuntimeError, AssertionError, ValueError) as problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,14 +16,15 @@ from lens import __version__
 from lens.errors import BadInput, LensError
 from lens.featurevis import objectives, parameterization, transforms
 from lens.featurevis.batching import split
-from lens.featurevis.objectives import Objective
-from lens.featurevis.optimize import Climb, Settings, climb
+from lens.featurevis.formula import Objective
+from lens.featurevis.optimize import Climb, Settings, Watch, climb
+from lens.featurevis.picture import Picture
 from lens.featurevis.visualization import Visualization
 from lens.model import Model
 from lens.sites import Unit
 
 # What may end a run after some batches are finished, without taking them along.
-_ENDINGS = (KeyboardInterrupt, BadInput, MemoryError, torch.cuda.OutOfMemoryError)
+_ENDINGS = (KeyboardInterrupt, BadInput, MemoryError, RuntimeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +73,18 @@ class Job:
             "transforms": settings.transforms.recipe(),
             "precision": "bf16" if settings.bf16 else "fp32",
             "batch_size": self.batch_size,
+            "start": settings.start.png() if settings.start else None,
+            "snapshots": list(settings.snapshots),
+            "rescue": settings.rescue,
+            "compile": settings.compile,
         }
         return json.loads(json.dumps(recipe))
 
 
-def from_recipe(recipe: dict[str, Any], model: Model) -> Job:
+def from_recipe(recipe: dict[str, Any], model: Model, modules: Iterable[Any] = ()) -> Job:
     """Build the job on ``model`` from what ``Job.recipe`` returned.
+
+    ``modules`` are those of the user's own that make images or score them.
 
     Raises
     ------
@@ -84,15 +92,19 @@ def from_recipe(recipe: dict[str, Any], model: Model) -> Job:
         Where something that the recipe has to say is missing or unknown here.
     """
     try:
-        aims = [objectives.from_recipe(each, model) for each in recipe["objectives"]]
+        aims = [objectives.from_recipe(each, model, modules) for each in recipe["objectives"]]
         settings = Settings(
             steps=recipe["steps"],
             size=tuple(recipe["size"]),
             seed=recipe["seed"],
             lr=recipe["lr"],
-            parameterization=parameterization.from_recipe(recipe["parameterization"]),
+            parameterization=parameterization.from_recipe(recipe["parameterization"], modules),
             transforms=transforms.from_recipe(recipe["transforms"]),
             bf16=recipe["precision"] == "bf16",
+            start=Picture.from_png(recipe["start"]) if recipe["start"] else None,
+            snapshots=tuple(recipe["snapshots"]),
+            rescue=recipe["rescue"],
+            compile=recipe["compile"],
         )
         units = [
             model.site(name[0]).unit(name[1]) if name else aim
@@ -105,19 +117,23 @@ def from_recipe(recipe: dict[str, Any], model: Model) -> Job:
         raise BadInput(f"this is no recipe of a visualization: it lacks {missing}.") from missing
 
 
-def run(job: Job, progress: bool) -> Visualization:
-    """Climb batch by batch; keep what is finished, whatever ends it."""
+def run(job: Job, progress: bool, watch: Watch | None = None, every: int = 1) -> Visualization:
+    """Climb batch by batch; keep what is finished, whatever ends it.
+
+    ``watch`` is shown all images so far: those of finished batches first.
+    """
     copies, steps = job.copies, job.settings.steps
     aims = [aim for aim in job.objectives for _ in range(copies)]
     streams = [(_stream(aim), copy) for aim in job.objectives for copy in range(copies)]
     together = copies if any(t.kind == "diversity" for aim in aims for t in aim.terms()) else 1
-    batches = split(len(aims), job.batch_size, together)
+    waiting = split(len(aims), job.batch_size, together)
     done: list[Climb] = []
     why = ""
     with tqdm(
-        total=len(batches) * steps, desc="visualize", unit="step", disable=not progress
+        total=len(waiting) * steps, desc="visualize", unit="step", disable=not progress
     ) as bar:
-        for batch in batches:
+        while waiting:
+            batch = waiting[0]
             try:
                 part = climb(
                     job.model,
@@ -125,27 +141,68 @@ def run(job: Job, progress: bool) -> Visualization:
                     [streams[i] for i in batch],
                     job.settings,
                     bar.update,
+                    None if watch is None else _after(done, watch),
+                    every,
                 )
             except _ENDINGS as problem:
-                if not done:
+                smaller = max(job.batch_size // 2 // together, 1) * together
+                if is_out_of_memory(problem) and why != _HALVED and smaller < len(batch):
+                    job, why = replace(job, batch_size=smaller), _HALVED
+                    rest = split(len(aims) - batch.start, smaller, together)
+                    waiting = [range(r.start + batch.start, r.stop + batch.start) for r in rest]
+                    bar.reset(total=(len(done) + len(waiting)) * steps)
+                    bar.update(len(done) * steps)
+                    warnings.warn(
+                        f"memory does not hold {len(batch)} images at once: going on with "
+                        f"{smaller}.",
+                        stacklevel=3,
+                    )
+                    continue
+                if not done or not _may_end(problem):
                     raise
                 why = _sentence(problem)
                 break
             if part.interrupted:
-                why = _sentence(KeyboardInterrupt())
+                why = "on_step said so" if part.stopped else _sentence(KeyboardInterrupt())
                 if part.curve.shape[1] == 0 and not done:
                     raise KeyboardInterrupt
                 # Half-finished images are kept only where there is nothing better.
                 done = done or [part]
                 break
             done.append(part)
-    return _result(job, done, why)
+            waiting = waiting[1:]
+    return _result(job, done, "" if why == _HALVED else why)
+
+
+_HALVED = "halved"
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether memory was asked for that there isn't; torch's CPU allocator has no class for it."""
+    named = isinstance(problem, (MemoryError, torch.cuda.OutOfMemoryError))
+    return named or (
+        isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem).lower()
+    )
+
+
+def _may_end(problem: BaseException) -> bool:
+    """Whether what is finished is worth more than the problem; an error of lens' own is not."""
+    return isinstance(problem, (KeyboardInterrupt, BadInput)) or is_out_of_memory(problem)
+
+
+def _after(done: list[Climb], watch: Watch) -> Watch:
+    def shown(step: int, images: np.ndarray, values: np.ndarray) -> Any:
+        finished = [(part.images, part.values) for part in done]
+        every_image, every_value = zip(*finished, (images, values), strict=True)
+        return watch(step, np.concatenate(every_image), np.concatenate(every_value))
+
+    return shown
 
 
 def _result(job: Job, done: list[Climb], why: str) -> Visualization:
-    images, values, start_values, curve = (
+    images, values, start_values, curve, importance = (
         np.concatenate([getattr(part, name) for part in done])
-        for name in ("images", "values", "start_values", "curve")
+        for name in ("images", "values", "start_values", "curve", "importance")
     )
     owners = [i for i in range(len(job.units)) for _ in range(job.copies)]
     wanted, reached = len(owners), len(images)
@@ -172,11 +229,12 @@ def _result(job: Job, done: list[Climb], why: str) -> Visualization:
             stacklevel=4,
         )
     kept = sorted({owners[row] for row in keep})
+    snapshots = tuple(step for step in job.settings.snapshots if step <= steps)
     made = replace(
         job,
         units=[job.units[owner] for owner in kept],
         objectives=[job.objectives[owner] for owner in kept],
-        settings=replace(job.settings, steps=steps),
+        settings=replace(job.settings, steps=steps, snapshots=snapshots),
     )
     return Visualization(
         images[keep],
@@ -185,7 +243,16 @@ def _result(job: Job, done: list[Climb], why: str) -> Visualization:
         start_values[keep],
         curve[keep],
         made.recipe(),
+        shares(importance[keep]),
+        {s: np.concatenate([part.snapshots[s] for part in done])[keep] for s in snapshots},
     )
+
+
+def shares(importance: np.ndarray) -> np.ndarray:
+    """Scale each image's importance to [0, 1]; its one percent of largest values are all 1."""
+    top = np.percentile(importance, 99, axis=(1, 2), keepdims=True)
+    top = np.where(top > 0, top, importance.max((1, 2), keepdims=True))
+    return np.clip(importance / np.maximum(top, 1e-30), 0, 1).astype(np.float32)
 
 
 def _stream(aim: Objective) -> int:

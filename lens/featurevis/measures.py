@@ -2,13 +2,21 @@
 
 Terms of the same form arrive together, one an image, and are measured in one go; a measure returns
 one float32 number an image, with the graph that leads back to the pixels.
+
+A new kind of objective is a function that makes a ``Term`` and one that measures it:
+
+>>> def brightness() -> Objective:
+...     return Term("brightness")
+>>> @measures("brightness")
+... def _brightness(terms, scene):
+...     return scene.pixels.mean((1, 2, 3))
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,27 +25,58 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lens.errors import BadInput
-from lens.featurevis.objectives import Combined, Objective, Place, Term
-from lens.sites import Site, by_position, unit_maps, unit_values
+from lens.featurevis.formula import Combined, Objective, Place, Term
+from lens.sites import Site, by_position, rectangle
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
     """What objectives look at: the images, what the model made of them, and whose copies they are.
 
-    ``copy_of[i] == copy_of[j]`` says that images i and j are two copies for the same unit.
+    Attributes
+    ----------
+    pixels
+        The images themselves, for terms about an image as such.
+    activations
+        What the sites computed, in their own layouts.
+    copy_of
+        ``copy_of[i] == copy_of[j]`` says that images i and j are two copies for the same unit.
+    seen
+        What the model was shown: ``pixels`` under their transforms.
+    number
+        Which image each row shows; one that is shown in several views has several rows.
+    roots
+        All of ``pixels`` and ``seen`` with the graph that ``activations`` hang on, for gradients;
+        ``take`` leaves them whole.
+    number_of_roots
+        Which image each row of ``roots`` shows.
+    memory
+        What measures remember from step to step; a run starts with an empty one.
     """
 
-    pixels: Float[Tensor, "images 3 h w"]
+    pixels: Float[Tensor, "rows 3 h w"]
     activations: Mapping[Site, Tensor]
-    copy_of: Int[Tensor, " images"]
+    copy_of: Int[Tensor, " rows"]
+    seen: Float[Tensor, "rows 3 h w"] | None = None
+    number: Int[Tensor, " rows"] | None = None
+    roots: tuple[Tensor, ...] = ()
+    number_of_roots: Int[Tensor, " all"] | None = None
+    memory: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of what the model was shown."""
+        shown = self.pixels if self.seen is None else self.seen
+        return (shown.shape[-2], shown.shape[-1])
 
     def take(self, rows: Int[Tensor, " some"]) -> Scene:
-        """The same scene with some of the images only."""
+        """The same scene with some of the rows only."""
         return replace(
             self,
             pixels=self.pixels[rows],
             copy_of=self.copy_of[rows],
+            seen=None if self.seen is None else self.seen[rows],
+            number=None if self.number is None else self.number[rows],
             activations={
                 site: tensor.index_select(site.batch_axis, rows)
                 for site, tensor in self.activations.items()
@@ -45,18 +84,34 @@ class Scene:
         )
 
 
-def measure(objectives: Sequence[Objective], scene: Scene) -> Float[Tensor, " images"]:
-    """Objective i on image i of the scene, for all i; equal forms are measured together."""
+Measure = Callable[[Sequence[Term], Scene], Tensor]
+
+#: The registry of kinds: from a kind's name to what measures terms of it.
+MEASURES: dict[str, Measure] = {}
+
+
+def measures(kind: str) -> Callable[[Measure], Measure]:
+    """Register what measures terms of a kind."""
+
+    def register(function: Measure) -> Measure:
+        MEASURES[kind] = function
+        return function
+
+    return register
+
+
+def measure(objectives: Sequence[Objective], scene: Scene) -> Float[Tensor, " rows"]:
+    """Objective i on row i of the scene, for all i; equal forms are measured together."""
     if not objectives:
         return scene.pixels.new_zeros(0)
     rows_of: dict[tuple[Any, ...], list[int]] = {}
     for row, objective in enumerate(objectives):
         rows_of.setdefault(objective.form, []).append(row)
     if len(rows_of) == 1:
-        return _measure_alike(objectives, scene)
+        return measure_alike(objectives, scene)
     order = torch.tensor([row for rows in rows_of.values() for row in rows])
     parts = [
-        _measure_alike(
+        measure_alike(
             [objectives[row] for row in rows],
             scene.take(torch.tensor(rows, device=scene.pixels.device)),
         )
@@ -65,119 +120,15 @@ def measure(objectives: Sequence[Objective], scene: Scene) -> Float[Tensor, " im
     return torch.cat(parts)[torch.argsort(order).to(scene.pixels.device)]
 
 
-def _measure_alike(objectives: Sequence[Any], scene: Scene) -> Float[Tensor, " images"]:
+def measure_alike(objectives: Sequence[Any], scene: Scene) -> Float[Tensor, " rows"]:
+    """Objective i on row i of the scene, where all have the same form."""
     first = objectives[0]
     if isinstance(first, Combined):
         return _SIGNS[first.sign](
-            _measure_alike([o.left for o in objectives], scene),
-            _measure_alike([o.right for o in objectives], scene),
+            measure_alike([o.left for o in objectives], scene),
+            measure_alike([o.right for o in objectives], scene),
         )
     return MEASURES[first.kind](objectives, scene)
-
-
-def activation_at(
-    site: Site, tensor: Float[Tensor, "*axes"], at: Place
-) -> Float[Tensor, "images units"]:
-    """The site's activation at one place of every image, as float32.
-
-    Raises
-    ------
-    BadInput
-        Where the site has no such place; the sentence says which it has.
-    """
-    if at in ("mean", "max") or (at == "cls" and (site.layout == "BD" or site.n_prefix)):
-        return unit_values(site, tensor, pool=at).float()  # type: ignore[arg-type]
-    if site.grid is not None and (at == "centre" or isinstance(at, tuple)):
-        maps = unit_maps(site, tensor)
-        height, width = maps.shape[2:]
-        row, column = (height // 2, width // 2) if at == "centre" else at  # type: ignore[misc]
-        if not (0 <= row < height and 0 <= column < width):
-            raise BadInput(f"{site.name} has {height} x {width} places here, none at {at}.")
-        return maps[:, :, row, column].float()
-    if site.layout in ("BTD", "TBD") and isinstance(at, int):
-        placed = by_position(site, tensor)
-        if not 0 <= at < placed.shape[1]:
-            raise BadInput(f"{site.name} has the tokens 0 to {placed.shape[1] - 1}, not {at}.")
-        return placed[:, at].float()
-    raise BadInput(f"at={at!r} is no place in {site.name}; it can be {_places(site)}.")
-
-
-def _places(site: Site) -> str:
-    places = ["'mean'", "'max'"]
-    places += ["'cls'"] if site.n_prefix else []
-    places += ["'centre'", "(row, column)"] if site.grid else []
-    places += ["a token's number"] if site.layout in ("BTD", "TBD") else []
-    return ", ".join(places[:-1]) + " or " + places[-1]
-
-
-def _activation(terms: Sequence[Term], scene: Scene) -> Float[Tensor, "images units"]:
-    site = terms[0].site
-    assert site is not None
-    return activation_at(site, scene.activations[site], dict(terms[0].options).get("at", "mean"))
-
-
-def _stacked(terms: Sequence[Term], like: Tensor) -> Float[Tensor, "images units"]:
-    return torch.from_numpy(np.stack([term.data for term in terms])).to(like.device)
-
-
-def _unit(terms: Sequence[Term], scene: Scene) -> Tensor:
-    values = _activation(terms, scene)
-    own = torch.tensor([term.data for term in terms], device=values.device)
-    return values.gather(1, own[:, None])[:, 0]
-
-
-def _direction(terms: Sequence[Term], scene: Scene) -> Tensor:
-    values = _activation(terms, scene)
-    return (values * _stacked(terms, values)).sum(1)
-
-
-def _cosine_direction(terms: Sequence[Term], scene: Scene) -> Tensor:
-    values = _activation(terms, scene)
-    vectors = _stacked(terms, values)
-    dot = (values * vectors).sum(1)
-    cosine = torch.cosine_similarity(values, vectors, dim=1)
-    return dot * cosine.clamp(min=0.1) ** dict(terms[0].options)["power"]
-
-
-def _similarity(terms: Sequence[Term], scene: Scene) -> Tensor:
-    values = _activation(terms, scene)
-    return torch.cosine_similarity(values, _stacked(terms, values), dim=1)
-
-
-def _diversity(terms: Sequence[Term], scene: Scene) -> Tensor:
-    site = terms[0].site
-    assert site is not None
-    features = by_position(site, scene.activations[site]).float()
-    values = features.new_zeros(len(features))
-    for copy_of in scene.copy_of.unique():
-        rows = (scene.copy_of == copy_of).nonzero()[:, 0]
-        if len(rows) > 1:
-            values = values.index_put((rows,), -_mean_likeness(features[rows]))
-    return values
-
-
-def _mean_likeness(features: Float[Tensor, "images places units"]) -> Float[Tensor, " images"]:
-    # <A'A, B'B> = ||A B'||^2: places x places instead of units x units.
-    cross = torch.einsum("ipu,jqu->ijpq", features, features).square().sum((2, 3))
-    size = cross.diagonal().sqrt().clamp(min=1e-12)
-    likeness = cross / (size[:, None] * size[None, :])
-    others = 1 - torch.eye(len(features), device=features.device)
-    return (likeness * others).sum(1) / (len(features) - 1)
-
-
-def _total_variation(terms: Sequence[Term], scene: Scene) -> Tensor:
-    x = scene.pixels
-    down, right = x[:, :, 1:] - x[:, :, :-1], x[:, :, :, 1:] - x[:, :, :, :-1]
-    return down.abs().mean((1, 2, 3)) + right.abs().mean((1, 2, 3))
-
-
-def _l1(terms: Sequence[Term], scene: Scene) -> Tensor:
-    grey = scene.pixels.new_tensor([term.data for term in terms])
-    return (scene.pixels - grey[:, None, None, None]).abs().mean((1, 2, 3))
-
-
-def _number(terms: Sequence[Term], scene: Scene) -> Tensor:
-    return scene.pixels.new_tensor([term.data for term in terms])
 
 
 _SIGNS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -185,13 +136,102 @@ _SIGNS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "-": operator.sub,
     "*": operator.mul,
 }
-MEASURES: dict[str, Callable[[Sequence[Term], Scene], Tensor]] = {
-    "unit": _unit,
-    "direction": _direction,
-    "cosine_direction": _cosine_direction,
-    "similarity": _similarity,
-    "diversity": _diversity,
-    "total_variation": _total_variation,
-    "l1": _l1,
-    "number": _number,
-}
+
+
+@measures("number")
+def _number(terms: Sequence[Term], scene: Scene) -> Tensor:
+    return scene.pixels.new_tensor([term.data for term in terms])
+
+
+# --- What measures share ------------------------------------------------------------------------
+
+
+def site_of(terms: Sequence[Term]) -> Site:
+    """The site that all the terms look at."""
+    site = terms[0].site
+    assert site is not None
+    return site
+
+
+def activation(terms: Sequence[Term], scene: Scene) -> Float[Tensor, "rows units"]:
+    """The activation of the terms' site at their place."""
+    site = site_of(terms)
+    at = terms[0].option("at", "mean")
+    return activation_at(site, scene.activations[site], at, scene.size)
+
+
+def stacked(terms: Sequence[Term], like: Tensor) -> Float[Tensor, "rows ..."]:
+    """The terms' vectors (or matrices), one a row."""
+    return torch.from_numpy(np.stack([term.data for term in terms])).to(like.device)
+
+
+def activation_at(
+    site: Site, tensor: Float[Tensor, "*axes"], at: Place, size: tuple[int, int] | None = None
+) -> Float[Tensor, "images units"]:
+    """The site's activation at one place of every image, as float32; see ``at_place``."""
+    return pooled(at_place(site, tensor, at, size), at).float()
+
+
+def pooled(
+    values: Float[Tensor, "images positions *rest"], at: Place
+) -> Float[Tensor, images * rest]:
+    """What ``at`` makes of several positions: their maximum, or their mean."""
+    return values.amax(1) if at == "max" else values.mean(1)
+
+
+def at_place(
+    site: Site, tensor: Float[Tensor, "*axes"], at: Place, size: tuple[int, int] | None = None
+) -> Float[Tensor, "images positions units"]:
+    """The positions of a site that a place means: one, or for 'mean' and 'max' all in the picture.
+
+    Parameters
+    ----------
+    site
+        Where the tensor was taken.
+    tensor
+        In the site's own layout.
+    at
+        The place.
+    size
+        Height and width of the images, where these aren't the model's own.
+
+    Raises
+    ------
+    BadInput
+        Where the site has no such place; the sentence says which it has.
+    """
+    positions = by_position(site, tensor)
+    first = site.n_prefix
+    if at in ("mean", "max"):
+        return positions[:, first:]
+    if at == "cls" and (site.layout == "BD" or first):
+        return positions[:, :1]
+    if site.grid is not None and (at == "centre" or isinstance(at, tuple)):
+        height, width = _grid(site, tensor, positions.shape[1] - first, size)
+        row, column = (height // 2, width // 2) if at == "centre" else at  # type: ignore[misc]
+        if not (0 <= row < height and 0 <= column < width):
+            raise BadInput(f"{site.name} has {height} x {width} places here, none at {at}.")
+        here = first + row * width + column
+        return positions[:, here : here + 1]
+    if site.layout in ("BTD", "TBD", "BNTD") and isinstance(at, int):
+        if not 0 <= at < positions.shape[1]:
+            raise BadInput(f"{site.name} has the tokens 0 to {positions.shape[1] - 1}, not {at}.")
+        return positions[:, at : at + 1]
+    raise BadInput(f"at={at!r} is no place in {site.name}; it can be {_places(site)}.")
+
+
+def _grid(site: Site, tensor: Tensor, count: int, size: tuple[int, int] | None) -> tuple[int, int]:
+    if site.layout in ("BCHW", "BHWC"):  # a picture of another size has another grid
+        first = site.layout.index("H")
+        return (tensor.shape[first], tensor.shape[first + 1])
+    grid = rectangle(count, size or site.model.image_size)
+    assert grid is not None
+    return grid
+
+
+def _places(site: Site) -> str:
+    places = ["'mean'", "'max'"]
+    places += ["'cls'"] if site.n_prefix else []
+    places += ["'centre'", "(row, column)"] if site.grid else []
+    places += ["a token's number"] if site.layout in ("BTD", "TBD", "BNTD") else []
+    return ", ".join(places[:-1]) + " or " + places[-1]

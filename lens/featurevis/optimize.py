@@ -8,36 +8,69 @@ image by image, so no image feels its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from lens.capture.hooks import forward_to
 from lens.errors import BadInput
+from lens.featurevis.compiling import compiled
+from lens.featurevis.formula import Objective
+from lens.featurevis.looking import look, undisturbed
 from lens.featurevis.measures import Scene, measure
-from lens.featurevis.objectives import Objective
 from lens.featurevis.parameterization import Parameterization
-from lens.featurevis.transforms import Moves
+from lens.featurevis.picture import Picture
+from lens.featurevis.positions import stretched
+from lens.featurevis.rescue import STEPS, rescued
+from lens.featurevis.starting import from_image
+from lens.featurevis.transforms import Transform
 from lens.model import Model
 from lens.precision import autocast
+from lens.sites import Site
+
+__all__ = ["Average", "Climb", "Settings", "climb", "generator", "look", "undisturbed"]
+
+#: Gets the number of steps done, the images as they are, and the last step's objectives.
+Watch = Callable[[int, UInt8[np.ndarray, "images h w 3"], Float[np.ndarray, " images"]], Any]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to optimize, whatever the objectives are."""
+    """How to optimize, whatever the objectives are.
+
+    Attributes
+    ----------
+    steps, size, seed, lr, parameterization, transforms
+        As ``lens.visualize`` has them.
+    bf16
+        Whether the model computes in bfloat16.
+    start
+        An image to start from; noise where there is none.
+    snapshots
+        After which steps to keep the images.
+    rescue
+        For how many steps silent units get gradient past their activation function.
+    compile
+        Whether to compile what stands before the target.
+    """
 
     steps: int
     size: tuple[int, int]
     seed: int
     lr: float
     parameterization: Parameterization
-    transforms: Moves
+    transforms: Transform
     bf16: bool
+    start: Picture | None = None
+    snapshots: tuple[int, ...] = ()
+    rescue: int = STEPS
+    compile: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +87,24 @@ class Climb:
         The same on the images that the run started from.
     curve
         The objectives step by step, under the transforms, (images, steps done).
+    importance
+        Sum over the steps of the gradient's absolute value, the mean over colours, (images, h, w).
+    snapshots
+        Eight-bit images after some of the steps.
     interrupted
-        Whether ctrl-C ended it early.
+        Whether it was ended early.
+    stopped
+        Whether whoever watched ended it.
     """
 
     images: UInt8[np.ndarray, "images h w 3"]
     values: Float[np.ndarray, " images"]
     start_values: Float[np.ndarray, " images"]
     curve: Float[np.ndarray, "images steps"]
+    importance: Float[np.ndarray, "images h w"]
+    snapshots: dict[int, UInt8[np.ndarray, "images h w 3"]] = field(default_factory=dict)
     interrupted: bool = False
+    stopped: bool = False
 
 
 def climb(
@@ -71,6 +113,8 @@ def climb(
     streams: Sequence[tuple[int, int]],
     settings: Settings,
     after_step: Callable[[], object] = lambda: None,
+    watch: Watch | None = None,
+    every: int = 1,
 ) -> Climb:
     """Optimize one image for each objective, all in one batch.
 
@@ -88,6 +132,10 @@ def climb(
         How to optimize.
     after_step
         Called after every step, for a progress bar.
+    watch
+        Shown the images after every ``every`` steps; where it returns False, the run ends.
+    every
+        How often to show them.
 
     Returns
     -------
@@ -99,48 +147,79 @@ def climb(
     BadInput
         Where no objective is finite at the first step, or none depends on the image.
     """
+    sites = list(dict.fromkeys(site for objective in objectives for site in objective.sites))
+    own = list(dict.fromkeys(part for objective in objectives for part in objective.modules))
     generators = [generator(settings.seed, unit, copy) for unit, copy in streams]
-    copy_of = _numbered(objectives, model.device)
     views = settings.transforms.views
     seen_by = [objective for objective in objectives for _ in range(views)]
+    copy_of = _numbered(objectives, model.device)
+    number = torch.arange(len(objectives), device=model.device).repeat_interleave(views)
     # A view is unlike the same view of the other copies.
-    view_of = (copy_of[:, None] * views + torch.arange(views, device=model.device)).flatten()
-    interrupted = False
+    view_of = copy_of[number] * views + torch.arange(len(number), device=model.device) % views
+    memory: dict[Any, Any] = {}
     curve: list[Tensor] = []
+    snapshots: dict[int, np.ndarray] = {}
+    interrupted = stopped = False
 
-    with undisturbed(model.module):
-        z = settings.parameterization.start(settings.size, generators).to(model.device)
+    with ExitStack() as stack:
+        stack.enter_context(undisturbed(model.module, *own))
+        stack.enter_context(stretched(model, settings.size))
+        compiling = stack.enter_context(_Compiling(sites, settings.compile))
+        z = _start(settings, generators).to(model.device)
         average = Average(z, settings.parameterization.averaging)
         z.requires_grad_(True)
         optimizer = settings.parameterization.optimizer(z, settings.lr)
-        start_values = _final(model, objectives, copy_of, z, settings)[1]
+        first = _rounded(z, settings)
+        importance = torch.zeros(len(objectives), *settings.size, device=model.device)
+
+        def shown(seen: Tensor, pixels: Tensor) -> Scene:
+            with autocast(model.device, settings.bf16):
+                return look(model, seen_by, pixels, seen, view_of, number, memory)
+
         try:
             for step in range(settings.steps):
                 pixels = settings.parameterization.pixels(z, settings.size)
-                seen = settings.transforms(pixels, generators)
+                pixels.retain_grad()
+                seen = settings.transforms(pixels, generators, step / settings.steps)
                 itself = pixels.repeat_interleave(views, 0)
-                with autocast(model.device, settings.bf16):
-                    scene = look(model, seen_by, itself, seen, view_of)
+                with rescued(sites) if step < settings.rescue else nullcontext():
+                    scene = compiling.tried(shown, seen, itself)
                 values = measure(seen_by, scene).unflatten(0, (-1, views)).mean(1)
                 if step == 0:
                     _check_first(objectives, values)
                 optimizer.zero_grad(set_to_none=True)
                 (-values.sum()).backward()
+                if pixels.grad is not None:
+                    importance += pixels.grad.abs().mean(1)
                 optimizer.step()
                 average.take(z)
                 curve.append(values.detach())
                 after_step()
+                done = step + 1
+                if done in settings.snapshots:
+                    snapshots[done] = _arrays(_rounded(average.of(z), settings)[0])
+                if watch is not None and (done % every == 0 or done == settings.steps):
+                    now = _arrays(_rounded(average.of(z), settings)[0])
+                    if watch(done, now, values.detach().cpu().numpy()) is False:
+                        interrupted = stopped = done < settings.steps
+                        break
         except KeyboardInterrupt:
             interrupted = True
-        images, final_values = _final(model, objectives, copy_of, average.of(z), settings)
+        last = _rounded(average.of(z), settings)
+        values, start_values = (
+            _final(model, objectives, copy_of, memory, *images) for images in (last, first)
+        )
 
     steps = torch.stack(curve, 1) if curve else z.new_zeros(len(objectives), 0)
     return Climb(
-        images.permute(0, 2, 3, 1).cpu().numpy(),
-        final_values.cpu().numpy(),
+        _arrays(last[0]),
+        values.cpu().numpy(),
         start_values.cpu().numpy(),
         steps.detach().cpu().numpy(),
+        importance.nan_to_num().cpu().numpy(),
+        snapshots,
         interrupted,
+        stopped,
     )
 
 
@@ -172,43 +251,56 @@ def generator(seed: int, unit: int, copy: int) -> Generator:
     return Generator().manual_seed(int(state) >> 1)
 
 
-def look(
-    model: Model,
-    objectives: Sequence[Objective],
-    pixels: Float[Tensor, "images 3 h w"],
-    seen: Float[Tensor, "images 3 h w"],
-    copy_of: Int[Tensor, " images"],
-) -> Scene:
-    """Show images to the model, no further than the last site that an objective looks at.
+class _Compiling(ExitStack):
+    """Compiles what stands before the sites, unless that turns out not to work here."""
 
-    ``pixels`` are what terms about the image itself measure, ``seen`` is what the model sees.
-    """
-    sites = list(dict.fromkeys(site for objective in objectives for site in objective.sites))
-    if not sites:
-        return Scene(pixels, {}, copy_of)
-    coloured = seen if len(model.mean) == 3 else seen.mean(1, keepdim=True)
-    shown = model.normalize(coloured).contiguous(memory_format=torch.channels_last)
-    found = forward_to(sites, shown, detach=False)
-    return Scene(pixels, {site: found[site.name] for site in sites}, copy_of)
+    def __init__(self, sites: Sequence[Site], wanted: bool) -> None:
+        super().__init__()
+        self._unsure = wanted
+        if wanted:
+            self.enter_context(compiled(sites))
+
+    def tried(self, run: Callable[..., Scene], *images: Tensor) -> Scene:
+        """Run it; where the compiler fails, say so once and go on without."""
+        if not self._unsure:
+            return run(*images)
+        self._unsure = False
+        try:
+            with warnings.catch_warnings():
+                # The compiler looks at the gradient of whatever it is handed.
+                warnings.filterwarnings("ignore", "The .grad attribute of a Tensor")
+                return run(*images)
+        except Exception as problem:
+            self.close()
+            scene = run(*images)  # what fails without the compiler too is raised as it is
+            reason = str(problem).strip().splitlines()
+            warnings.warn(
+                "compile=True goes on without: the compiler can't be used here "
+                f"({type(problem).__name__}: {reason[0] if reason else ''}).",
+                stacklevel=2,
+            )
+            return scene
 
 
-@contextmanager
-def undisturbed(module: nn.Module) -> Iterator[None]:
-    """Eval mode, and gradients to the image alone; everything as it was afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
-    wanted = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
-    try:
-        module.eval()
-        for parameter, _ in wanted:
-            parameter.requires_grad_(False)
-        # A notebook may have switched gradients off for all of its cells.
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        for part, training in modes:
-            part.training = training
-        for parameter, requires_grad in wanted:
-            parameter.requires_grad_(requires_grad)
+def _start(settings: Settings, generators: Sequence[Generator]) -> Tensor:
+    if settings.start is None:
+        return settings.parameterization.start(settings.size, generators)
+    image = settings.start.at_size(settings.size)
+    return from_image(settings.parameterization, image, len(generators))
+
+
+@torch.no_grad()
+def _rounded(
+    z: Tensor, settings: Settings
+) -> tuple[UInt8[Tensor, "images 3 h w"], Int[Tensor, " images"]]:
+    """Eight-bit images, and which of them are not numbers."""
+    pixels = settings.parameterization.pixels(z, settings.size)
+    images = (pixels.nan_to_num(nan=0.5) * 255).round().to(torch.uint8)
+    return images, pixels.isnan().flatten(1).any(1)
+
+
+def _arrays(images: UInt8[Tensor, "images 3 h w"]) -> UInt8[np.ndarray, "images h w 3"]:
+    return images.permute(0, 2, 3, 1).cpu().numpy()
 
 
 @torch.no_grad()
@@ -216,16 +308,15 @@ def _final(
     model: Model,
     objectives: Sequence[Objective],
     copy_of: Int[Tensor, " images"],
-    z: Tensor,
-    settings: Settings,
-) -> tuple[UInt8[Tensor, "images 3 h w"], Float[Tensor, " images"]]:
-    """Round the images to eight bits and measure them just so, in float32."""
-    pixels = settings.parameterization.pixels(z, settings.size)
-    images = (pixels.nan_to_num(nan=0.5) * 255).round().to(torch.uint8)
-    rounded = images.float() / 255
-    values = measure(objectives, look(model, objectives, rounded, rounded, copy_of))
+    memory: dict[Any, Any],
+    images: UInt8[Tensor, "images 3 h w"],
+    spoilt: Int[Tensor, " images"],
+) -> Float[Tensor, " images"]:
+    """Measure the rounded images just so, in float32."""
+    pixels = images.float() / 255
+    scene = look(model, objectives, pixels, pixels, copy_of, memory=memory)
     # A NaN in z must not hide behind the grey that it is painted with.
-    return images, values.masked_fill(pixels.isnan().flatten(1).any(1), float("nan"))
+    return measure(objectives, scene).masked_fill(spoilt, float("nan"))
 
 
 def _check_first(objectives: Sequence[Objective], values: Float[Tensor, " images"]) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from lens.errors import BadInput, TooLarge
-from lens.featurevis import batching
+from lens.featurevis import batching, starting
 from lens.featurevis import objectives as objective_values
+from lens.featurevis.formula import Objective, Place
 from lens.featurevis.job import Job, from_recipe, run
-from lens.featurevis.objectives import Objective, Place
-from lens.featurevis.optimize import Settings
+from lens.featurevis.optimize import Settings, Watch
 from lens.featurevis.parameterization import Fourier, Parameterization
-from lens.featurevis.transforms import Moves, standard
+from lens.featurevis.picture import Picture
+from lens.featurevis.rescue import STEPS
+from lens.featurevis.transforms import Transform, standard
 from lens.featurevis.visualization import Visualization, read_recipe
 from lens.model import Model
 from lens.opening import load
@@ -35,9 +37,15 @@ def visualize(
     at: Place = "mean",
     copies: int = 1,
     parameterization: Parameterization | None = None,
-    transforms: Moves | None = None,
+    transforms: Transform | None = None,
     batch_size: int | None = None,
     precision: Precision = "auto",
+    start: Any = None,
+    snapshots: Iterable[int] = (),
+    on_step: Watch | None = None,
+    every: int = 1,
+    rescue: bool = True,
+    compile: bool = False,
     progress: bool = True,
 ) -> Visualization:
     """Make the images that units want to see, many units at once.
@@ -58,7 +66,7 @@ def visualize(
         Optimization steps; on a small model 128 are enough for a look.
     size
         Pixels a side, or (height, width); the model's own size by default. Convolutional sites
-        take other sizes, sites behind learned positions do not.
+        take other sizes; learned positions are interpolated meanwhile (open_clip and timm).
     seed
         With the unit's number it decides all of the image's random numbers.
     lr
@@ -77,6 +85,23 @@ def visualize(
     precision
         The model's arithmetic: ``"auto"`` is bfloat16 where the machine is faster at it. Images
         and final values are always computed in float32.
+    start
+        An image to start from in the place of noise: a PIL image, a path, an array, a tensor in
+        [0, 1]. For parameterizations that can show any image: Fourier and Pixel.
+    snapshots
+        After which steps to keep the images as well, in ``Visualization.snapshots``.
+    on_step
+        Called as ``on_step(step, images, values)`` with the number of steps done, all the images so
+        far (eight-bit; those of finished batches first, in the units' order) and their objectives.
+        Where it returns False, the run stops and what there is is kept.
+    every
+        How often to call it, in steps; it is called at the last step in any case.
+    rescue
+        Whether units that are silent at the start get gradient past their activation function
+        during the first 16 steps; see ``lens.featurevis.rescue``.
+    compile
+        Whether to compile the blocks before the target with torch.compile, which takes a while and
+        pays in long runs. Where no compiler works, a warning says so and the run goes on without.
     progress
         Whether to show a progress bar.
 
@@ -90,7 +115,8 @@ def visualize(
     ------
     BadInput
         For no units, units of different models, sites that don't see images, a number of steps or
-        a size that can't be, or an objective that isn't a number.
+        a size that can't be, a parameterization that can't start at an image, or an objective that
+        isn't a number.
     TooLarge
         Where not even one image fits into memory.
     """
@@ -105,6 +131,9 @@ def visualize(
     lr = parameterization.lr if lr is None else lr
     if not (isinstance(lr, (int, float)) and 0 < lr < float("inf")):
         raise BadInput(f"lr is a learning rate, a number above 0 such as 0.05, not {lr!r}.")
+    beginning = None if start is None else Picture.of(start)
+    if beginning is not None:
+        starting.check(parameterization, height_width)
     settings = Settings(
         steps=int(steps),
         size=height_width,
@@ -113,20 +142,25 @@ def visualize(
         parameterization=parameterization,
         transforms=standard(height_width) if transforms is None else transforms,
         bf16=in_bf16(precision, model.device),
+        start=beginning,
+        snapshots=_among(snapshots, int(steps)),
+        rescue=STEPS if rescue else 0,
+        compile=bool(compile),
     )
     needed = max(
         batching.bytes_per_image(model, alike, height_width) for alike in _one_of_each_form(aims)
     )
     if batch_size is None:
-        batch_size = batching.batch_size(needed, model.device)
+        batch_size = batching.batch_size(needed * settings.transforms.views, model.device)
     job = Job(model, given, aims, settings, copies, _whole("batch_size", batch_size))
-    return run(job, progress)
+    return run(job, progress, on_step, _whole("every", every))
 
 
 def rerun(
     recipe: dict[str, Any] | str | Path | Visualization,
     model: Model | None = None,
     *,
+    modules: Iterable[Any] = (),
     progress: bool = True,
 ) -> Visualization:
     """Make a visualization again from its recipe, to the same pixels on the same kind of machine.
@@ -134,9 +168,12 @@ def rerun(
     Parameters
     ----------
     recipe
-        ``Visualization.recipe``, the visualization itself, or a PNG that it saved.
+        ``Visualization.recipe``, the visualization itself, or a file that it saved.
     model
         The model; opened by its name if not given.
+    modules
+        Modules of your own that make the images (or their ``Generator`` values) or that an
+        objective asks for a ``score``: those with the recipe's weights are taken.
     progress
         Whether to show a progress bar.
 
@@ -157,7 +194,7 @@ def rerun(
             f"the recipe is for {recipe['model']} with weights {recipe['fingerprint']}; "
             f"this {model.name} has the weights {model.fingerprint}."
         )
-    return run(from_recipe(recipe, model), progress)
+    return run(from_recipe(recipe, model, modules), progress)
 
 
 def _listed(units: Any) -> list[Any]:
@@ -220,6 +257,13 @@ def _checked_size(size: Any, model: Model) -> tuple[int, int]:
     if max(pair) > _LARGEST:
         raise TooLarge(f"{pair[0]} x {pair[1]} is too large: at most {_LARGEST} pixels a side.")
     return (int(pair[0]), int(pair[1]))
+
+
+def _among(snapshots: Iterable[int], steps: int) -> tuple[int, ...]:
+    listed = [_whole("a snapshot", step) for step in snapshots]
+    if any(step > steps for step in listed):
+        raise BadInput(f"there is no snapshot after {max(listed)} steps: the run has {steps}.")
+    return tuple(sorted(set(listed)))
 
 
 def _whole(name: str, value: Any, least: int = 1) -> int:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
-from PIL.PngImagePlugin import PngInfo
 
-from lens.errors import BadImage, BadInput
-from lens.featurevis.objectives import Objective
+from lens.featurevis import files
+from lens.featurevis.files import read_recipe
+from lens.featurevis.formula import Objective
 from lens.sites import Unit
 
-RECIPE_KEY = "lens.recipe"
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+    from lens.featurevis.judged.quality import Quality
+
+__all__ = ["Visualization", "read_recipe"]
+
 _SHOWN_IN_HTML = 64
 
 
@@ -43,6 +48,11 @@ class Visualization:
         The objective step by step, under the random transforms, (images, steps).
     recipe
         JSON-able; ``lens.featurevis.rerun(recipe)`` makes the same pixels again.
+    importance
+        How much each pixel mattered on the way: the gradient's absolute value, summed over the
+        steps, in [0, 1], (images, h, w). The one percent of largest values are all 1.
+    snapshots
+        The images after some of the steps, as asked for: arrays such as ``images``, by step.
     """
 
     images: UInt8[np.ndarray, "images h w 3"]
@@ -51,12 +61,24 @@ class Visualization:
     start_values: Float[np.ndarray, " images"]
     curve: Float[np.ndarray, "images steps"]
     recipe: dict[str, Any]
+    importance: Float[np.ndarray, "images h w"]
+    snapshots: dict[int, UInt8[np.ndarray, "images h w 3"]] = field(default_factory=dict)
 
     @property
     def silent(self) -> list[Unit | Objective]:
-        """The units that the run did not excite: their final value isn't above their first."""
-        excited = self.values > self.start_values
-        return [unit for unit, up in zip(self.units, excited, strict=True) if not up]
+        """The units that the run did not excite.
+
+        Their final value isn't above their first or, for neurons after their nonlinearity, not
+        above zero.
+        """
+        return [unit for unit, up in zip(self.units, self._excited(), strict=True) if not up]
+
+    def _excited(self) -> list[bool]:
+        neurons = [isinstance(unit, Unit) and unit.site.kind == "neurons" for unit in self.units]
+        return [
+            bool(value > start and (value > 0 or not neuron))
+            for value, start, neuron in zip(self.values, self.start_values, neurons, strict=True)
+        ]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -67,8 +89,47 @@ class Visualization:
     def __iter__(self) -> Iterator[Image.Image]:
         return (Image.fromarray(image) for image in self.images)
 
+    def transparent(self, index: int) -> Image.Image:
+        """One image with its importance as opacity, in RGBA: what did not matter is not shown."""
+        alpha = np.round(self.importance[index] * 255).astype(np.uint8)
+        return Image.fromarray(np.dstack([self.images[index], alpha]))
+
+    def curves(self) -> Figure:
+        """The objectives step by step, under the random transforms, as a plotly figure.
+
+        It has a line an image and no colours of its own but the lines': it goes with any template,
+        light or dark.
+        """
+        from plotly import graph_objects
+
+        names = [_short(unit) for unit in self.units]
+        steps = np.arange(1, self.curve.shape[1] + 1)
+        figure = graph_objects.Figure(
+            [
+                graph_objects.Scatter(
+                    x=steps,
+                    y=row,
+                    mode="lines" if len(steps) > 1 else "markers",
+                    name=html.escape(_cut(name)),
+                    hovertemplate=f"{html.escape(_cut(name))}<br>step %{{x}}: %{{y:.3g}}"
+                    "<extra></extra>",
+                )
+                for name, row in zip(names, self.curve, strict=True)
+            ]
+        )
+        return figure.update_layout(
+            xaxis_title="step",
+            yaxis_title="objective, under random transforms",
+            paper_bgcolor="rgba(0,0,0,0)",
+            plot_bgcolor="rgba(0,0,0,0)",
+            margin={"l": 60, "r": 16, "t": 16, "b": 48},
+            showlegend=len(names) > 1,
+        )
+
     def sheet(self, columns: int | None = None, captions: bool = True) -> Image.Image:
         """All images in a grid, each with its unit's number and its value below.
+
+        Below a silent unit stands that it is.
 
         Parameters
         ----------
@@ -84,46 +145,57 @@ class Visualization:
         step_x, step_y = width + gap, height + gap + line
         page = Image.new("RGB", (columns * step_x + gap, rows * step_y + gap), "white")
         pen, font = ImageDraw.Draw(page), ImageFont.load_default(10)
+        excited = self._excited()
         for i, image in enumerate(self):
             x, y = gap + (i % columns) * step_x, gap + (i // columns) * step_y
             page.paste(image, (x, y))
             if captions:
-                value = f"  {self.values[i]:.2f}"
+                value = f"  {self.values[i]:.2f}" + ("" if excited[i] else " silent")
                 name = _fit(_short(self.units[i]), width - font.getlength(value), font)
                 pen.text((x, y + height + 1), name + value, fill="black", font=font)
         return page
 
     def save(self, path: str | Path) -> Path:
-        """Write a PNG with the recipe in its metadata: the image, or the sheet of several.
+        """Write the image, or the sheet of several, or the arrays, with the recipe inside.
+
+        Parameters
+        ----------
+        path
+            Ends in .png or .webp (lossless): the image, or the sheet. Ends in .npz: the arrays
+            ``images``, ``values``, ``start_values``, ``curve``, ``importance``, and
+            ``snapshot_<step>``.
 
         Raises
         ------
         BadInput
-            Where the name doesn't end in .png, or its folder doesn't exist.
+            Where the name doesn't end in one of these, or its folder doesn't exist.
         """
-        path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise BadInput(f"{path.name!r} should end in .png: a visualization is saved as a PNG.")
-        if not path.parent.is_dir():
-            raise BadInput(f"there is no folder {str(path.parent)!r} to save {path.name!r} in.")
-        path.write_bytes(self._png(self[0] if len(self) == 1 else self.sheet()))
+        path = files.checked(path)
+        if path.suffix.lower() == ".npz":
+            path.write_bytes(files.npz(self._arrays(), self.recipe))
+        else:
+            write = files.png if path.suffix.lower() == ".png" else files.webp
+            path.write_bytes(write(self[0] if len(self) == 1 else self.sheet(), self.recipe))
         return path
 
-    def _png(self, image: Image.Image) -> bytes:
-        metadata = PngInfo()
-        metadata.add_text(RECIPE_KEY, json.dumps(self.recipe), zip=True)
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG", pnginfo=metadata)
-        return buffer.getvalue()
+    def quality(self, stimuli: Any = None, **settings: Any) -> Quality:
+        """Judge the images by what real pictures do; see ``lens.featurevis.judged.quality``."""
+        from lens.featurevis.judged.quality import quality
+
+        return quality(self, stimuli, **settings)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        names = ("images", "values", "start_values", "curve", "importance")
+        own = {name: np.asarray(getattr(self, name)) for name in names}
+        return {**own, **{f"snapshot_{step}": made for step, made in self.snapshots.items()}}
 
     def _repr_png_(self) -> bytes:
-        return self._png(self.sheet())
+        return files.png(self.sheet(), self.recipe)
 
     def _repr_html_(self) -> str:
         figures = []
-        for unit, value, image in list(zip(self.units, self.values, self, strict=True))[
-            :_SHOWN_IN_HTML
-        ]:
+        rows = zip(self.units, self.values, self, self._excited(), strict=True)
+        for unit, value, image, excited in list(rows)[:_SHOWN_IN_HTML]:
             buffer = io.BytesIO()
             image.save(buffer, "PNG")
             source = base64.b64encode(buffer.getvalue()).decode()
@@ -133,7 +205,8 @@ class Visualization:
                 f'max-width:{image.width}px">'
                 f'<img src="data:image/png;base64,{source}" alt="{name}" title="{name}">'
                 '<figcaption style="font-size:11px;overflow-wrap:anywhere">'
-                f"{html.escape(_short(unit))}<br>value {value:.3g}</figcaption></figure>"
+                f"{html.escape(_short(unit))}<br>value {value:.3g}"
+                f"{'' if excited else ', silent'}</figcaption></figure>"
             )
         more = len(self) - _SHOWN_IN_HTML
         tail = f"<p>and {more} more: <code>.sheet()</code> shows all</p>" if more > 0 else ""
@@ -151,27 +224,12 @@ class Visualization:
         )
 
 
-def read_recipe(path: str | Path) -> dict[str, Any]:
-    """The recipe in a PNG that ``Visualization.save`` wrote.
-
-    Raises
-    ------
-    BadImage
-        Where the file isn't there, is no PNG, or carries no recipe.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            text = image.info.get(RECIPE_KEY)
-    except OSError as problem:
-        raise BadImage(f"{str(path)!r} can't be read as an image: {problem}.") from problem
-    if text is None:
-        raise BadImage(f"{str(path)!r} carries no recipe: it wasn't saved by a Visualization.")
-    return json.loads(text)
-
-
 def _short(unit: Unit | Objective) -> str:
     return f"unit {unit.index}" if isinstance(unit, Unit) else repr(unit)
+
+
+def _cut(text: str, length: int = 48) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _fit(text: str, width: float, font: Any) -> str:

@@ -3,15 +3,55 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from lens.errors import BadInput, UnknownSite
+from lens.neurons.responses import Pool, Responses
+from lens.sites import Site
 
-__all__ = ["captured_values"]
+__all__ = ["captured_responses", "captured_values"]
+
+
+@dataclass(frozen=True, eq=False)
+class Some:
+    """Those of the stimuli that could be read when they were captured."""
+
+    stimuli: Any
+    rows: Int[np.ndarray, " rows"]
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.stimuli[int(self.rows[index])]
+
+
+def captured_responses(
+    captured: Any, site: Site, stimuli: Any, pool: Pool | None = None
+) -> Responses:
+    """Give what a pass over the stimuli would, out of what was captured of them.
+
+    Parameters and errors are those of `captured_values`; ``site`` is the model's own, since it goes
+    on to be asked for maps of single stimuli. The image embeddings are there if ``image.embedding``
+    was captured too.
+    """
+    values, table, _ = captured_values(captured, site, stimuli, stimuli.table, pool)
+    shown = stimuli
+    if len(table) < len(stimuli):
+        shown = Some(stimuli, np.flatnonzero(captured.valid), table)
+    embeddings = None
+    with suppress(UnknownSite):
+        rows = captured.values_of("image.embedding")
+        rows = rows[captured.valid] if len(rows) > len(table) else rows
+        embeddings = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    kept: Pool = pool or ("cls" if site.n_prefix else "mean")
+    return Responses(site, kept, shown, values, embeddings)
 
 
 def captured_values(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,9 @@ from lens.errors import BadInput
 from lens.neurons import statistics
 from lens.neurons.examples import Example, top_examples
 from lens.neurons.multimodal import table_of
-from lens.neurons.responses import Responses, responses
+from lens.neurons.responses import Responses
 from lens.neurons.words import top_words
 from lens.sites import Unit
-
-if TYPE_CHECKING:
-    from lens.neurons.responses import Pool
 
 BINS = 48
 CONCEPTS = 8
@@ -70,37 +67,25 @@ class NeuronCard:
     statistics: dict[str, Any] | None
 
 
-def card(
-    unit: Unit,
-    *,
-    stimuli: Any = None,
-    visualization: Any = None,
-    pool: Pool | None = None,
-    progress: bool = True,
-) -> NeuronCard:
+def card(unit: Unit, measured: Responses, *, visualization: Any = None) -> NeuronCard:
     """Gather all that is known about one unit.
 
-    The pass over the stimuli is made once for all units of a site; the visualization, which takes
-    longest, is made by whoever shows the card, and may be added to it later.
+    The visualization, which takes longest, is made by whoever shows the card, and may be added to
+    it later.
 
     Parameters
     ----------
     unit
         Which one.
-    stimuli
-        What to look at it with; the embedded glyphs if not given.
+    measured
+        What the units of its site answer to the stimuli; see `lens.neurons.responses.responses`.
     visualization
         What `lens.visualize` made of this unit (its first image counts); None for none.
-    pool
-        How positions become one value; see `lens.neurons.responses.responses`.
-    progress
-        Show a progress bar for the pass over the stimuli.
 
     Returns
     -------
     NeuronCard
     """
-    measured = responses(unit.site, stimuli, pool=pool, progress=progress)
     found = _statistics(measured, unit.index)
     concepts = _best_concepts(measured, unit.index, found["concept"] if found else None)
     drawn = visualization is not None

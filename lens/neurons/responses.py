@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -19,7 +19,7 @@ from lens.capture.hooks import record
 from lens.errors import BadInput
 from lens.pictures import open_picture
 from lens.precision import Precision, autocast, in_bf16
-from lens.sites import Site, unit_maps, unit_values
+from lens.sites import Site, unit_values
 
 if TYPE_CHECKING:
     from lens.model import Model
@@ -45,9 +45,6 @@ class Responses:
         What was shown; ``stimuli[i]`` is a PIL image.
     values
         (stimuli, units) float32.
-    peak
-        (stimuli, units): the flat index, in the site's grid, of the place with the largest value;
-        zeros where the site has no places.
     embeddings
         (stimuli, dim) float32, unit norm: the stimuli in the joint space; None for a model without.
     """
@@ -56,7 +53,6 @@ class Responses:
     pool: Pool
     stimuli: Any
     values: Float[np.ndarray, "stimuli units"]
-    peak: Integer[np.ndarray, "stimuli units"]
     embeddings: Float[np.ndarray, "stimuli dim"] | None
 
     @property
@@ -69,6 +65,7 @@ def responses(
     site: Site,
     stimuli: Any = None,
     *,
+    activations: Any = None,
     pool: Pool | None = None,
     precision: Precision = "auto",
     batch_size: int = 64,
@@ -88,6 +85,9 @@ def responses(
     stimuli
         Anything with ``len``, ``[i]`` giving a PIL image, and a ``.table`` with columns ``concept``
         and ``rendering``; the embedded glyphs if not given.
+    activations
+        What `lens.capture` made of these stimuli, in memory or a store: taken in a pass's place,
+        with the image embeddings if they were captured too.
     pool
         "mean" or "max" over the places of the picture, or "cls" for the class token alone. Default:
         the mean of a feature map; the class token where there is one (in the last block of a
@@ -118,6 +118,10 @@ def responses(
             "Stimuli need a `.table` that says which concept and rendering each one shows, such as "
             "lens.data.glyphs().stimuli() has."
         )
+    if activations is not None:
+        from lens.neurons.captured import captured_responses
+
+        return captured_responses(activations, site, stimuli, pool)
     chosen: Pool = pool or ("cls" if site.n_prefix else "mean")
     bf16 = in_bf16(precision, site.model.device)
     seen = (site.model.fingerprint, stimuli_key(stimuli), "bf16" if bf16 else "fp32")
@@ -208,10 +212,7 @@ def _look(
     progress: bool,
 ) -> Responses:
     model = site.model
-    places = site.grid is not None
-    count = int(np.prod(site.grid)) if site.grid else 1
     values = np.empty((len(stimuli), site.n_units), dtype=np.float32)
-    peak = np.zeros(values.shape, dtype=np.min_scalar_type(count - 1))
     embedding = _embedding_site(model) if embeddings is None else None
     embedded: list[np.ndarray] = []
     sites = [site] if embedding is None or embedding == site else [site, embedding]
@@ -230,8 +231,6 @@ def _look(
             tensor = taps[site.name].float()
             stop = start + len(batch)
             values[start:stop] = unit_values(site, tensor, pool).cpu().numpy()
-            if places:
-                peak[start:stop] = unit_maps(site, tensor).flatten(2).argmax(dim=2).cpu().numpy()
             if embedding is not None:
                 output = taps[embedding.name].float()
                 embedded.append(torch.nn.functional.normalize(output, dim=-1).cpu().numpy())
@@ -239,7 +238,7 @@ def _look(
             bar.update(len(batch))
     if embedded:
         embeddings = np.concatenate(embedded)
-    return Responses(site, pool, stimuli, values, peak, embeddings)
+    return Responses(site, pool, stimuli, values, embeddings)
 
 
 def _embedding_site(model: Model) -> Site | None:

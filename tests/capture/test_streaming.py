@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -172,15 +173,6 @@ class Pairs(torch.utils.data.Dataset):
         return self.images[i], i % 3
 
 
-class Columns(Pairs):
-    """Rows as Hugging Face gives them."""
-
-    _fingerprint = "0123abcd"
-
-    def __getitem__(self, i):
-        return {"label": i % 3, "image": self.images[i]}
-
-
 def test_every_kind_of_data_set_gives_the_same(tiny_rn, photos, tmp_path):
     images = [Image.open(path).convert("RGB") for path in sorted(photos.iterdir())]
     arrays = np.stack([np.asarray(image) for image in images])
@@ -190,7 +182,6 @@ def test_every_kind_of_data_set_gives_the_same(tiny_rn, photos, tmp_path):
         "pictures": images,
         "array": arrays,
         "dataset": Pairs(images),
-        "columns": Columns(images),
         "nested": [photos],
     }
     acts = lens.capture(
@@ -202,6 +193,19 @@ def test_every_kind_of_data_set_gives_the_same(tiny_rn, photos, tmp_path):
         assert capture(tiny_rn, inputs, tmp_path / name).finished
     with pytest.raises(BadInput, match="counted and read again"):
         capture(tiny_rn, iter(images), tmp_path / "iterator")
+
+
+def test_a_data_set_of_hugging_face(tiny_rn, photos, tmp_path):
+    paths = [str(path) for path in sorted(photos.iterdir())]
+    features = datasets.Features({"label": datasets.Value("int64"), "image": datasets.Image()})
+    columns = {"label": list(range(10)), "image": paths}
+    rows = datasets.Dataset.from_dict(columns, features=features)
+    store = capture(tiny_rn, rows, tmp_path / "x", workers=3)
+    np.testing.assert_array_equal(store.load(), capture(tiny_rn, photos, tmp_path / "y").load())
+    assert store.manifest.dataset["key"] == rows._fingerprint
+    assert capture(tiny_rn, rows, tmp_path / "x").finished
+    with pytest.raises(StoreMismatch, match="data set"):
+        capture(tiny_rn, rows.select(range(2, 10)), tmp_path / "x")
 
 
 def test_the_stimuli_keep_their_key(tmp_path):

@@ -2,10 +2,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from lens.errors import BadInput, TooLarge
 from lens.featurevis import objectives as o
 from lens.featurevis.batching import batch_size, bytes_per_image, split
+from lens.opening import wrap
 
 
 @given(st.integers(1, 60), st.integers(1, 40), st.integers(1, 5))
@@ -30,12 +32,21 @@ def test_memory_is_measured(resnet):
 
 def test_a_size_that_the_model_can_not_take(resnet, vit):
     block = [o.unit(vit.site("image.blocks.1").unit(0))]
-    with pytest.raises(BadInput, match=r"small-vit can't take images of 48 x 48 as far as image"):
-        bytes_per_image(vit, block, (48, 48))
+    with pytest.raises(BadInput, match="sides are multiples of 8 pixels here, not 44 x 48"):
+        bytes_per_image(vit, block, (44, 48))
     embedding = [o.unit(resnet.site("image.embedding").unit(0))]
-    with pytest.raises(BadInput, match=r"its own size is 32 x 32, which size=None takes"):
-        bytes_per_image(resnet, embedding, (64, 64))
+    with pytest.raises(BadInput, match="multiples of 32 pixels here, not 40 x 40"):
+        bytes_per_image(resnet, embedding, (40, 40))
     assert bytes_per_image(resnet, [o.unit(resnet.site("image.layer4").unit(0))], (48, 80)) > 0
+
+    class OneSize(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x.reshape(len(x), 3 * 8 * 8))
+
+    only = wrap(OneSize(nn.Linear(192, 4)), name="one-size", example=torch.zeros(2, 3, 8, 8))
+    with pytest.raises(BadInput, match=r"one-size can't take images of 16 x 16 as far as 0 .*"
+                       r"its own size is 8 x 8, which size=None takes"):  # fmt: skip
+        bytes_per_image(only, [o.unit(only.site("0").unit(0))], (16, 16))
 
 
 def test_what_does_not_fit_is_refused_with_the_number():

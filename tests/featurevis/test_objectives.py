@@ -5,7 +5,6 @@ import pytest
 
 from lens.errors import BadInput, UnknownSite
 from lens.featurevis import objectives as o
-from lens.featurevis.measures import MEASURES
 
 
 @pytest.fixture
@@ -55,10 +54,6 @@ def test_recipes_come_back(resnet, unit):
     assert back.form == whole.form
     assert repr(back) == repr(whole)
     assert back.sites == [unit.site.pre_activation]
-
-
-def test_every_kind_can_be_measured():
-    assert set(o.KINDS) == set(MEASURES)
 
 
 def test_bad_input_is_one_sentence(unit, resnet):

@@ -185,3 +185,46 @@ def test_without_moves_the_image_is_seen_as_it_is(colours):
     made = climb(colours, [unit], [(0, 0)], settings((16, 16), steps=2, transforms=moves()))
     # The first step's value is the start itself, but for the rounding to eight bits.
     assert made.curve[0, 0] == pytest.approx(made.start_values[0], abs=0.01)
+
+
+def test_the_share_of_the_run_is_told_to_the_transforms(resnet):
+    told: list[float] = []
+
+    class Listening:
+        views = 1
+
+        def __call__(self, images, generators, progress):
+            told.append(progress)
+            return images
+
+    unit = o.unit(resnet.site("image.layer2").unit(0))
+    climb(resnet, [unit], [(0, 0)], settings(steps=4, transforms=Listening()))
+    assert told == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_no_module_past_the_target_is_called(resnet):
+    called: list[str] = []
+    handles = [
+        part.register_forward_pre_hook(lambda *_, path=path: called.append(path))
+        for path, part in resnet.module.named_modules()
+        if path.startswith(("visual.layer3", "visual.layer4", "visual.attnpool", "transformer"))
+    ]
+    try:
+        unit = o.unit(resnet.site("image.layer2").unit(0)) - 0.1 * o.activation_l1(
+            resnet.site("image.layer1")
+        )
+        climb(resnet, [unit], [(0, 0)], settings(steps=3))
+        assert handles and not called
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def test_importance_is_the_gradient_summed_over_the_steps(colours):
+    # The value at one place of a 1 x 1 convolution depends on one pixel.
+    unit = o.unit(colours.site("0").unit(0), at=(3, 5))
+    made = climb(colours, [unit], [(0, 0)], settings((16, 16), steps=3, transforms=moves()))
+    assert np.count_nonzero(made.importance) == 1
+    scale = 1 / colours.std.numpy()
+    each = colours.module[0].weight.detach().numpy()[0, :, 0, 0] * scale
+    assert made.importance[0, 3, 5] == pytest.approx(3 * np.abs(each).mean(), rel=1e-4)

@@ -38,7 +38,7 @@ def test_a_site_is_all_its_units(colours):
 @pytest.mark.parametrize("at", ["mean", "cls"])
 def test_transformers_climb(vit, name, at):
     vis = visualize(vit.site(name).units([0, 7]), at=at, steps=24, progress=False)
-    assert (vis.values > vis.start_values).all() and not vis.silent
+    assert (vis.values > vis.start_values).all()
 
 
 def test_a_stage_takes_any_size(resnet):
@@ -131,7 +131,7 @@ def test_ctrl_c_keeps_what_is_finished(resnet, monkeypatch):
             if next(ticks) == stop_at:
                 raise KeyboardInterrupt
 
-        return loop.climb(*args[:4], after_step)
+        return loop.climb(*args[:4], after_step, *args[5:])
 
     monkeypatch.setattr("lens.featurevis.job.climb", interrupted)
     stop_at = 7  # in the third batch of three steps
@@ -206,8 +206,61 @@ def test_bad_input_is_one_sentence(resnet, vit):
     refused(BadInput, "size is a whole number of pixels", size="large")
     refused(TooLarge, "at most 4096 pixels a side", size=100_000)
     refused(BadInput, "at='cls' is no place in image.layer2", at="cls")
-    refused(
-        BadInput, "can't take images of 48 x 48", units=vit.site("image.blocks.0").unit(0), size=48
-    )
+    refused(BadInput, "multiples of 8 pixels", units=vit.site("image.blocks.0").unit(0), size=44)
+    refused(BadInput, "no snapshot after 5 steps: the run has 3", snapshots=[5])
+    refused(BadInput, "a snapshot is a whole number, at least 1, not 0", snapshots=[0])
+    refused(BadInput, "every is a whole number, at least 1, not 0", every=0)
+    refused(BadInput, "of type int; a picture is a PIL image", start=3)
     with pytest.raises(UnitOutOfRange):
         site.unit(10_000)
+
+
+def test_snapshots_are_the_images_of_shorter_runs(resnet):
+    site = resnet.site("image.layer2")
+    vis = visualize(site.units(range(3)), batch_size=2, snapshots=(2, 1), **quick)
+    assert sorted(vis.snapshots) == [1, 2]
+    short = visualize(site.units(range(3)), batch_size=2, steps=2, progress=False)
+    assert vis.snapshots[2].shape == short.images.shape
+    # Transforms are drawn step by step: a shorter run is the beginning of a longer one.
+    assert np.array_equal(vis.snapshots[2], short.images)
+    assert vis.recipe["snapshots"] == [1, 2]
+
+
+def test_a_run_can_be_watched_and_stopped(resnet):
+    site = resnet.site("image.layer2")
+    seen: list[tuple[int, int]] = []
+
+    def watch(step, images, values):
+        assert images.dtype == np.uint8 and len(images) == len(values)
+        seen.append((step, len(images)))
+
+    whole = visualize(
+        site.units(range(3)), batch_size=2, steps=5, on_step=watch, every=2, progress=False
+    )
+    assert seen == [(2, 2), (4, 2), (5, 2), (2, 3), (4, 3), (5, 3)]
+    assert len(whole) == 3
+    with pytest.warns(UserWarning, match="2 of 2 images after 3 of 9 .*: on_step said so"):
+        cut = visualize(site.units(range(2)), steps=9, progress=False,
+                        on_step=lambda step, *_: step < 3)  # fmt: skip
+    assert np.array_equal(cut.images, visualize(site.units(range(2)), **quick).images)
+    with pytest.raises(ZeroDivisionError):
+        visualize(site.unit(0), on_step=lambda *_: 1 / 0, **quick)
+
+
+def test_memory_that_does_not_suffice_halves_the_batch_once(resnet, monkeypatch):
+    site = resnet.site("image.layer2")
+    whole = visualize(site.units(range(5)), batch_size=2, **quick)
+    holds = 2
+
+    def short_of_memory(model, aims, *rest):
+        if len(aims) > holds:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to ...")
+        return loop.climb(model, aims, *rest)
+
+    monkeypatch.setattr("lens.featurevis.job.climb", short_of_memory)
+    with pytest.warns(UserWarning, match="memory does not hold 4 images at once: going on with 2"):
+        vis = visualize(site.units(range(5)), batch_size=4, **quick)
+    assert np.array_equal(vis.images, whole.images) and vis.recipe["batch_size"] == 2
+    holds = 1  # once is enough: what does not fit then is an error
+    with pytest.warns(UserWarning, match="memory"), pytest.raises(RuntimeError, match="allocate"):
+        visualize(site.units(range(5)), batch_size=4, **quick)

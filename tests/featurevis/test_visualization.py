@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from lens.errors import BadImage, BadInput
+from lens.featurevis import files, read_recipe, rerun, visualize
 from lens.featurevis import objectives as o
-from lens.featurevis import read_recipe, visualize
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_html_of_many_stays_small(resnet):
 
 
 def test_files_that_can_not_be(vis, tmp_path):
-    with pytest.raises(BadInput, match=r"'vis.jpg' should end in .png"):
+    with pytest.raises(BadInput, match=r"'vis.jpg' should end in .png, .webp"):
         vis.save(tmp_path / "vis.jpg")
     with pytest.raises(BadInput, match="there is no folder"):
         vis.save(tmp_path / "nowhere" / "vis.png")
@@ -84,3 +84,48 @@ def test_files_that_can_not_be(vis, tmp_path):
         read_recipe(tmp_path / "text.png")
     with pytest.raises(BadImage, match="can't be read as an image"):
         read_recipe(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize("name", ["one.webp", "one.npz", "one.png"])
+def test_every_file_carries_the_recipe_and_the_pixels(resnet, tmp_path, name):
+    one = visualize(resnet.site("image.layer2").unit(1), steps=2, snapshots=[1], progress=False)
+    path = one.save(tmp_path / name)
+    assert read_recipe(path) == one.recipe
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            assert np.array_equal(arrays["images"], one.images)
+            assert np.array_equal(arrays["snapshot_1"], one.snapshots[1])
+            assert np.array_equal(arrays["importance"], one.importance)
+    else:
+        with Image.open(path) as image:
+            assert np.array_equal(np.asarray(image.convert("RGB")), one.images[0])
+    assert np.array_equal(rerun(path, resnet, progress=False).images, one.images)
+
+
+def test_long_recipes_can_be_read_again(tmp_path):
+    long = {"text": "x" * 2**21}
+    (tmp_path / "long.png").write_bytes(files.png(Image.new("RGB", (2, 2)), long))
+    assert read_recipe(tmp_path / "long.png") == long
+    (tmp_path / "long.webp").write_bytes(files.webp(Image.new("RGB", (2, 2)), long))
+    assert read_recipe(tmp_path / "long.webp") == long
+    (tmp_path / "broken.npz").write_bytes(b"PK nothing")
+    with pytest.raises(BadImage, match="can't be read as arrays"):
+        read_recipe(tmp_path / "broken.npz")
+
+
+def test_transparent_where_nothing_mattered(vis):
+    shown = vis.transparent(2)
+    assert shown.mode == "RGBA"
+    array = np.asarray(shown)
+    assert np.array_equal(array[:, :, :3], vis.images[2])
+    assert vis.importance.shape == (7, 32, 32) and vis.importance.dtype == np.float32
+    assert vis.importance.min() >= 0 and vis.importance.max() == 1
+    assert np.array_equal(array[:, :, 3], np.round(vis.importance[2] * 255))
+
+
+def test_curves_are_a_line_an_image(vis):
+    figure = vis.curves()
+    assert len(figure.data) == 7
+    assert list(figure.data[0].x) == [1, 2]
+    np.testing.assert_array_equal(figure.data[3].y, vis.curve[3])
+    assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)"

@@ -7,6 +7,7 @@ import pytest
 import lens
 from lens.data import glyphs
 from lens.errors import BadInput
+from lens.neurons.card import card
 from lens.neurons.responses import responses
 
 
@@ -58,3 +59,50 @@ def test_other_stimuli_are_refused(shown, store):
         lens.multimodal(store, "image.layer4", table=shown.where(rendering="word").table)
     with pytest.raises(BadInput, match=r"with a `\.table`"):
         lens.multimodal(store, "image.layer4", list(range(24)))
+
+
+def test_a_store_gives_the_page_of_a_unit_what_a_pass_would(tiny_rn, shown, tmp_path):
+    sites = ["image.layer4.pre_relu", "image.embedding"]
+    store = lens.capture(tiny_rn, shown, sites, reduce="mean", store=tmp_path / "x", progress=False)
+    site = tiny_rn.site("image.layer4")
+    passed = responses(site, shown, precision="fp32", progress=False)
+    taken = responses(site, shown, activations=store)
+    np.testing.assert_allclose(taken.values, passed.values, atol=1e-5)
+    np.testing.assert_allclose(taken.embeddings, passed.embeddings, atol=1e-5)
+    page = lens.neuron(site.unit(3), stimuli=shown, activations=store, visualize=False)
+    own = card(site.unit(3), passed)
+    assert [e["concept"] for e in page.card["examples"]] == [e.concept for e in own.examples]
+    assert [w for w, _ in page.card["words"]] == [w for w, _ in own.words]
+
+
+def test_no_pass_is_made_beside_the_examples(tiny_rn, shown, store, monkeypatch):
+    seen = []
+    monkeypatch.setattr("lens.neurons.responses._look", lambda *given: seen.append(given) or 1 / 0)
+    page = lens.neuron(
+        tiny_rn.site("image.layer4").unit(3), stimuli=shown, activations=store, visualize=False
+    )
+    assert not seen
+    assert len(page.card["examples"]) == 12
+    assert page.card["words"] == []  # the embeddings were not captured
+
+
+def test_stimuli_that_could_not_be_read_are_left_out_of_the_page(tiny_rn, shown, tmp_path):
+    class Holed:
+        table, key = shown.table, "holed"
+
+        def __len__(self):
+            return len(shown)
+
+        def __getitem__(self, row):
+            if row == 5:
+                raise OSError("gone")
+            return shown[row]
+
+    store = lens.capture(
+        tiny_rn, Holed(), "image.layer4.pre_relu", reduce="mean", store=tmp_path / "x",
+        progress=False,
+    )  # fmt: skip
+    measured = responses(tiny_rn.site("image.layer4"), Holed(), activations=store)
+    assert (len(measured.values), len(measured.table), len(measured.stimuli)) == (23, 23, 23)
+    assert measured.embeddings is None
+    np.testing.assert_array_equal(np.asarray(measured.stimuli[5]), np.asarray(shown[6]))

@@ -9,9 +9,14 @@ from lens.neurons.multimodal import multimodal
 from lens.neurons.responses import responses
 
 
+def card_of(model, unit, stimuli, **given):
+    site = model.site("image.layer4")
+    return card(site.unit(unit), responses(site, stimuli, progress=False), **given)
+
+
 @pytest.fixture(scope="module")
 def made(model, stimuli):
-    return card(model.site("image.layer4").unit(7), stimuli=stimuli, progress=False)
+    return card_of(model, 7, stimuli)
 
 
 def test_identity(made, model):
@@ -64,16 +69,14 @@ def test_a_visualization_is_taken_over(model, stimuli):
         values = np.array([3.5])
         recipe = {"steps": 4}  # noqa: RUF012
 
-    made = card(
-        model.site("image.layer4").unit(7), stimuli=stimuli, visualization=Drawn, progress=False
-    )
+    made = card_of(model, 7, stimuli, visualization=Drawn)
     assert made.visualization.shape == (8, 8, 3)
     assert (made.visualization_value, made.recipe) == (3.5, {"steps": 4})
 
 
 def test_one_rendering_gives_observations_and_no_test(model, stimuli):
     words = stimuli.where(rendering="word")
-    made = card(model.site("image.layer4").unit(0), stimuli=words, progress=False)
+    made = card_of(model, 0, words)
     assert made.statistics is None
     assert set(made.responses.rendering) == {"word"}
     assert len(made.examples) == 12
@@ -89,7 +92,7 @@ def test_a_single_concept_can_still_be_looked_at(model):
         def __getitem__(self, i):
             return np.random.default_rng(i).random((32, 32, 3))
 
-    made = card(model.site("image.layer4").unit(0), stimuli=Own(), progress=False)
+    made = card_of(model, 0, Own())
     assert made.statistics is None
     assert len(made.examples) == 2
     assert made.responses.n.tolist() == [3]

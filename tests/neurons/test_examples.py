@@ -44,7 +44,6 @@ def test_an_example_shows_the_stimulus_its_value_and_its_place(model, stimuli):
         assert example.value == measured.values[row, 3]
         assert example.heat.shape == (4, 4)
         assert (example.heat.min() >= 0, example.heat.max()) == (True, 1.0)
-        assert example.heat.argmax() == measured.peak[row, 3]
 
 
 def test_heat_is_the_unit_s_own_map(model, stimuli):
@@ -68,4 +67,3 @@ def test_a_vit_s_map_leaves_the_class_token_out(vit, stimuli):
 def test_a_site_without_places_has_no_heat(model, stimuli):
     measured = responses(model.site("image.embedding"), stimuli, progress=False)
     np.testing.assert_array_equal(top_examples(measured, 1, 2)[0].heat, np.zeros((1, 1)))
-    np.testing.assert_array_equal(measured.peak, 0)

@@ -151,6 +151,15 @@ function render({ model, el }) {
 
   const wants = () => section("wants", "What it wants", null, html("div", { class: "picture" }), html("div", { class: "caption", "aria-live": "polite" }));
 
+  // How good the picture is, where that was measured: one line.
+  function judged(quality) {
+    if (!quality || !known(quality.percentile)) return [];
+    const all = quality.percentile >= 100, share = (Math.floor(10 * quality.percentile) / 10).toString();
+    const held = `Blurred, recolored, cropped or turned, it excites the unit more than ${all ? "all" : `${share}% of`} ${quality.n.toLocaleString("en")} real examples.`;
+    const named = quality.answer ? html("span", {}, ` Shown it, ${quality.by} answers `, html("b", {}, quality.answer), ".") : "";
+    return [html("p", { class: "judged" }, held, named)];
+  }
+
   async function show() {
     clearInterval(clock);
     const picture = model.get("picture") ?? {};
@@ -165,6 +174,7 @@ function render({ model, el }) {
       const best = model.get("card").examples[0]?.value;
       caption.replaceChildren(html("p", {}, "An image optimized from noise to excite this unit. It is synthetic: read it beside the real examples."),
         html("p", {}, `Activation ${aligned(picture.value)}`, known(best) ? `; the strongest real example reaches ${aligned(best)}.` : "."),
+        ...judged(picture.quality),
         html("details", {}, html("summary", {}, "Recipe"), table(["setting", "value"], Object.entries(picture.recipe))));
       return;
     }

@@ -13,6 +13,7 @@ from lens.errors import BadInput, UnitOutOfRange
 from lens.sites import Site, Unit
 from lens.widgets import host
 from lens.widgets.esm import module
+from lens.widgets.neuron.judgement import judging
 from lens.widgets.neuron.pictures import Draw, Pictures, drawing
 from lens.widgets.neuron.traits import card_traits
 from lens.widgets.neuron.verdict import ACCEPTED
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lens.neurons.card import NeuronCard
+    from lens.neurons.responses import Responses
 
 HERE = Path(__file__).parent
 
@@ -175,6 +177,7 @@ def neuron(
     *,
     units: Iterable[Unit | int] | pd.DataFrame | None = None,
     stimuli: Any = None,
+    activations: Any = None,
     visualize: bool | Mapping[str, Any] = True,
 ) -> NeuronPage:
     """Open the page of one unit: what it wants, what excites it, and how sure we are.
@@ -192,6 +195,9 @@ def neuron(
         are walked through where it is None, and `save` exports the one that is shown.
     stimuli
         What the unit is looked at with; the embedded glyphs if not given.
+    activations
+        What `lens.capture` made of these stimuli, in memory or a store: no pass over them is made
+        then, and only the examples that are shown go through the model.
     visualize
         False leaves the feature visualization out; a mapping holds settings for `lens.visualize`,
         such as ``{"steps": 128}``.
@@ -211,18 +217,21 @@ def neuron(
     >>> lens.neuron(site.unit(table.unit[0]), units=table.head(20))  # doctest: +SKIP
     """
     from lens.neurons.card import card
+    from lens.neurons.responses import responses
 
     if not isinstance(unit, Unit):
         hint = "; ask it for one, as in site.unit(0)" if isinstance(unit, Site) else ""
         raise BadInput(f"lens.neuron takes a unit of a site, not a {type(unit).__name__}{hint}.")
     site = unit.site
     listed = _listed(unit, units)
-    draw = drawing(site, visualize if isinstance(visualize, Mapping) else {}) if visualize else None
+    measured = responses(site, stimuli, activations=activations)
+    settings = visualize if isinstance(visualize, Mapping) else {}
+    draw = drawing(site, settings, judging(measured)) if visualize else None
     return NeuronPage(
         unit.index,
-        lambda index: card(site.unit(index), stimuli=stimuli),
+        lambda index: card(site.unit(index), measured),
         draw,
-        _labelled(site, stimuli, listed),
+        _labelled(measured, listed),
     )
 
 
@@ -249,15 +258,14 @@ def _listed(unit: Unit, units: Iterable[Unit | int] | pd.DataFrame | None) -> li
     return list(dict.fromkeys(listed if unit.index in listed else [unit.index, *listed]))
 
 
-def _labelled(site: Site, stimuli: Any, indices: Sequence[int]) -> dict[int, str]:
+def _labelled(measured: Responses, indices: Sequence[int]) -> dict[int, str]:
     """Give units the concept that was found for them; no word where none was."""
     from lens.neurons.multimodal import table_of
-    from lens.neurons.responses import responses
 
     if not indices:
         return {}
     try:
-        table = table_of(responses(site, stimuli))
+        table = table_of(measured)
     except BadInput:  # stimuli that allow for no test
         return dict.fromkeys(indices, "")
     found = table[table["q"] <= ACCEPTED].set_index("unit")["concept"]

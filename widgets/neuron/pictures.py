@@ -12,6 +12,7 @@ from torch import nn
 from lens.errors import LensError
 from lens.model import Model
 from lens.sites import Site, Unit
+from lens.widgets.neuron.judgement import Judge
 from lens.widgets.neuron.traits import picture_traits
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Pictures:
         self._done.update(zip(indices, drawn, strict=True))
 
 
-def drawing(site: Site, settings: Mapping[str, Any]) -> Draw:
+def drawing(site: Site, settings: Mapping[str, Any], judge: Judge | None = None) -> Draw:
     """Give the function that visualizes units of a site.
 
     Parameters
@@ -101,6 +102,8 @@ def drawing(site: Site, settings: Mapping[str, Any]) -> Draw:
         Where the units are.
     settings
         For `lens.visualize`, over its defaults.
+    judge
+        Says how good the pictures are; None for pictures without.
     """
     where = site.pre_activation
     # The same pooling as the responses', so that the picture's value can be compared with theirs.
@@ -111,21 +114,23 @@ def drawing(site: Site, settings: Mapping[str, Any]) -> Draw:
 
         own = _twin(site.model).site(site.name)
         found = visualize(own.units(indices), **{"progress": len(indices) > 1, **chosen})
-        return drawn(found)(indices)
+        return drawn(found, judge)(indices)
 
     return draw
 
 
-def drawn(found: Visualization) -> Draw:
+def drawn(found: Visualization, judge: Judge | None = None) -> Draw:
     """Give the function that takes the pictures of units out of a visualization that is there."""
     made = [unit.index if isinstance(unit, Unit) else None for unit in found.units]
     rows = {index: made.index(index) for index in made if index is not None}
+    said = judge(found) if judge else [None] * len(made)
     return lambda indices: [
         picture_traits(
             index,
             found.images[rows[index]],
             float(found.values[rows[index]]),
             _recipe(found.recipe, list(rows).index(index)),
+            said[rows[index]],
         )
         if index in rows
         else _failed(index, "the objective was not a number.")

@@ -42,15 +42,25 @@ def card_traits(card: NeuronCard) -> dict[str, Any]:
 
 
 def picture_traits(
-    index: int, pixels: np.ndarray, value: float, recipe: Mapping[str, str]
+    index: int,
+    pixels: np.ndarray,
+    value: float,
+    recipe: Mapping[str, str],
+    judgement: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Give a finished feature visualization: uint8 pixels (height, width, 3) and how it came."""
+    """Give a finished feature visualization: uint8 pixels (height, width, 3) and how it came.
+
+    Where it was judged, `quality` says so: the percentile under held-out changes among n stimuli,
+    and what another model (`by`) answers when it is shown the picture.
+    """
+    judged = {name: _plain(value) for name, value in (judgement or {}).items()}
     return {
         "index": index,
         "state": "ready",
         "image": webp(pixels, quality=92),
         "value": _plain(value),
         "recipe": dict(recipe),
+        **({"quality": judged} if judged else {}),
     }
 
 

@@ -1,12 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 import torch
 
-from lens.errors import BadInput
 from lens.featurevis.optimize import generator
-from lens.featurevis.parameterization import Fourier, Pixel, from_recipe
+from lens.featurevis.parameterization import Fourier
 
 
 def generators(count: int) -> list[torch.Generator]:
@@ -30,25 +27,6 @@ def test_fourier_is_the_published_formula(size):
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [Fourier(), Pixel(), Fourier(decorrelate=False), Pixel(0.3)])
-def test_images_are_in_range_and_start_near_grey(kind):
-    z = kind.start((16, 12), generators(2))
-    pixels = kind.pixels(z, (16, 12))
-    assert pixels.shape == (2, 3, 16, 12)
-    assert pixels.min() >= 0 and pixels.max() <= 1
-    assert abs(pixels.mean() - 0.5) < 0.05
-    assert pixels.std() > 0  # noise, not a flat field
-    assert from_recipe(json.loads(json.dumps(kind.recipe()))) == kind
-
-
-@pytest.mark.parametrize("kind", [Fourier(), Pixel()])
-def test_an_image_starts_alike_alone_and_among_others(kind):
-    together = kind.start((8, 8), generators(3))
-    alone = kind.start((8, 8), generators(3)[2:])
-    assert torch.equal(together[2:], alone)
-    assert not torch.equal(together[0], together[1])
-
-
 def test_fourier_starts_with_more_at_coarse_scales():
     z = Fourier().start((32, 32), generators(8))
     spectrum = torch.fft.rfft2(Fourier().pixels(z, (32, 32)) - 0.5).abs().mean((0, 1))
@@ -61,8 +39,3 @@ def test_decorrelated_channels_give_photographic_colours():
     assert torch.corrcoef(channels)[0, 1] > 0.5  # red and green go together
     plain = Fourier(decorrelate=False).pixels(z, (16, 16)).transpose(0, 1).flatten(1)
     assert abs(torch.corrcoef(plain)[0, 1]) < 0.2
-
-
-def test_an_unknown_parameterization_is_named():
-    with pytest.raises(BadInput, match="'wavelet'; there are fourier, pixel"):
-        from_recipe({"name": "wavelet"})

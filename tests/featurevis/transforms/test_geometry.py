@@ -110,7 +110,23 @@ def test_recipes_come_back():
 
 
 def test_what_can_not_be_is_said():
-    with pytest.raises(BadInput, match="'shear'; there are jitter, scale, rotate"):
+    with pytest.raises(BadInput, match="'shear'; there are jitter, scale, rotate, moves, crops"):
         from_recipe([{"kind": "shear", "low": 0, "high": 1}])
     with pytest.raises(BadInput, match="0 < low <= high"):
         scale(0, 1)
+    with pytest.raises(BadInput, match="padding is 'grey' or 'reflect', not 'wrap'"):
+        moves(jitter(2), padding="wrap")
+
+
+def test_reflected_padding_shows_the_mirror_image(images):
+    moved = moves(exactly("jitter", 3), padding="reflect")(images, generators(0, 1))
+    torch.testing.assert_close(moved[:, :, 3:, 3:], images[:, :, :-3, :-3], atol=1e-5, rtol=0)
+    mirrored = images[:, :, :3, :-3].flip(2)
+    torch.testing.assert_close(moved[:, :, :3, 3:], mirrored, atol=1e-5, rtol=0)
+
+
+def test_views_of_an_image_move_apart_and_by_its_own_generator(images):
+    views = images.repeat_interleave(3, 0)
+    moved = standard((12, 10))(views, generators(4, 5))
+    assert not torch.allclose(moved[0], moved[1])
+    assert torch.equal(moved[3:], standard((12, 10))(views[3:], generators(5)))

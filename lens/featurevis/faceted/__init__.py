@@ -1,0 +1,1 @@
+"""Facets: what a unit wants to see as a picture, as a drawing, as a written word."""

@@ -1,0 +1,54 @@
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+
+from lens.featurevis import visualize
+from lens.featurevis.compiling import compiled, regions
+
+
+def test_what_is_compiled_has_nothing_watched_in_it(resnet, vit):
+    visual = vit.module.visual
+    blocks = visual.transformer.resblocks
+    found = regions(visual, {vit.site("image.blocks.1.mlp.neurons").module})
+    assert blocks[0] in found and blocks[1] not in found and blocks[1].attn in found
+    stage = resnet.site("image.layer3").pre_activation
+    found = regions(resnet.module.visual, {stage.module})
+    assert resnet.module.visual.layer2 in found and resnet.module.visual.layer3 not in found
+
+
+def test_forwards_come_back(resnet):
+    with pytest.raises(ZeroDivisionError), compiled([resnet.site("image.layer3")]):
+        assert "forward" in vars(resnet.module.visual.layer2)
+        raise ZeroDivisionError
+    assert not any("forward" in vars(part) for part in resnet.module.modules())
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_is_the_same_but_for_rounding(resnet):
+    unit = resnet.site("image.layer2").unit(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        fast = visualize(unit, steps=3, compile=True, precision="fp32", progress=False)
+    plain = visualize(unit, steps=3, precision="fp32", progress=False)
+    np.testing.assert_allclose(fast.curve, plain.curve, rtol=1e-3, atol=1e-4)
+    assert fast.recipe["compile"] is True
+
+
+def test_without_a_compiler_it_goes_on_with_one_warning(resnet, monkeypatch):
+    import torch
+
+    def broken(function):
+        def raise_it(*args, **kwargs):
+            raise RuntimeError("no C++ compiler\nand much more")
+
+        return raise_it
+
+    monkeypatch.setattr(torch, "compile", broken)
+    unit = resnet.site("image.layer2").unit(3)
+    with pytest.warns(UserWarning, match=r"compiler can't be used here .*no C\+\+ comp") as caught:
+        made = visualize(unit, steps=3, compile=True, progress=False)
+    assert len(caught) == 1
+    assert np.array_equal(made.images, visualize(unit, steps=3, progress=False).images)
+    assert not any("forward" in vars(part) for part in resnet.module.modules())
