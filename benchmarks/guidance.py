@@ -21,10 +21,10 @@ import torch
 from lens import zoo
 from lens.allocator import keep_freed_memory
 from lens.data import glyphs
-from lens.featurevis.guidance import guide
-from lens.featurevis.latent import stylegan
+from lens.featurevis.guided.guide import guide
+from lens.featurevis.guided.ranking import rank
 from lens.featurevis.parameterization import Fourier
-from lens.featurevis.ranking import rank
+from lens.featurevis.parameterization.stylegan import stylegan
 from lens.model import Model
 from lens.zoo.evaluate import ZeroShot
 

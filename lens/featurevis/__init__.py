@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from lens.featurevis.faceted.run import facets, facets_again
     from lens.featurevis.faceted.sheet import Facets
     from lens.featurevis.guided.guide import guide
+    from lens.featurevis.guided.ranking import rank
     from lens.featurevis.interpolation import interpolate
     from lens.featurevis.inversion import invert
     from lens.featurevis.judged.quality import Quality
     from lens.featurevis.judged.second_opinion import Naming, naming
     from lens.featurevis.parameterization.stylegan import stylegan
-    from lens.featurevis.guided.ranking import rank
     from lens.featurevis.render import rerun, visualize
     from lens.featurevis.visualization import Visualization, read_recipe
     from lens.featurevis.wording.result import TextsThatExcite

@@ -6,7 +6,7 @@ the site still knows; what comes back differently is what it has let go.
 References
 ----------
 Mahendran, Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015
-(equations 1 to 4: the squared distance over the squared norm, and total variation).
+(equations 1 to 4: the distance over the norm of the original's activations, and total variation).
 """
 
 from __future__ import annotations
@@ -20,16 +20,21 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from lens.capture.hooks import forward_to
 from lens.errors import BadInput
-from lens.featurevis import captioned, optimize
+from lens.featurevis import captioned, objectives
+from lens.featurevis.formula import Objective
 from lens.featurevis.likeness import pixel_correlation, ssim
+from lens.featurevis.looking import look, undisturbed
+from lens.featurevis.measures import measure
+from lens.featurevis.optimize import generator
 from lens.featurevis.parameterization import Fourier, Parameterization
+from lens.featurevis.picture import Picture
+from lens.featurevis.render import visualize
+from lens.featurevis.transforms import moves
+from lens.featurevis.visualization import Visualization
 from lens.model import Model
-from lens.pictures import open_picture, resized
-from lens.sites import Site, by_position
+from lens.sites import Site
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +48,9 @@ class Inversions:
     ----------
     original
         The image as the model sees it, eight-bit RGB.
-    images
-        One a site, eight-bit RGB.
+    made
+        The visualization that the images come from, one a site: its recipe makes them again, its
+        curve is minus the error and the total variation, step by step.
     sites
         Where the activations were taken.
     errors, start_errors
@@ -56,20 +62,21 @@ class Inversions:
         no joint space.
     correlation, ssim
         Pearson's r of the pixels, and structural similarity (Wang et al. 2004).
-    curve
-        The errors step by step.
     """
 
-    model: str
     original: UInt8[np.ndarray, "h w 3"]
-    images: UInt8[np.ndarray, "sites h w 3"]
+    made: Visualization
     sites: list[Site]
     errors: Float[np.ndarray, " sites"]
     start_errors: Float[np.ndarray, " sites"]
     similarity: Float[np.ndarray, " sites"]
     correlation: Float[np.ndarray, " sites"]
     ssim: Float[np.ndarray, " sites"]
-    curve: Float[np.ndarray, "sites steps"]
+
+    @property
+    def images(self) -> UInt8[np.ndarray, "sites h w 3"]:
+        """One a site, eight-bit RGB."""
+        return self.made.images
 
     @property
     def table(self) -> pd.DataFrame:
@@ -104,8 +111,8 @@ class Inversions:
 
     def __repr__(self) -> str:
         return (
-            f"Inversions of {self.model}: {len(self)} site{'s' if len(self) != 1 else ''} after "
-            f"{self.curve.shape[1]} steps, errors {self.errors.min():.2g} to "
+            f"Inversions of {self.made.recipe['model']}: {len(self)} site{'s' if len(self) != 1 else ''} after "
+            f"{self.made.curve.shape[1]} steps, errors {self.errors.min():.2g} to "
             f"{self.errors.max():.2g}"
         )
 
@@ -121,6 +128,7 @@ def invert(
     lr: float | None = None,
     parameterization: Parameterization | None = None,
     progress: bool = True,
+    **options: Any,
 ) -> Inversions:
     """Make an image from the activations that ``image`` has at each site, all sites in one batch.
 
@@ -135,8 +143,8 @@ def invert(
     steps
         Optimization steps.
     total_variation
-        Weight of the mean squared step between neighbouring pixels, counted in the image's own
-        contrast. 0 inverts without a prior but the parameterization's.
+        Weight of the mean step between neighbouring pixels, counted in the image's own contrast
+        (the standard deviation of its pixels). 0 inverts without a prior but the parameterization's.
     seed
         Decides the noise that all sites start from.
     lr
@@ -145,6 +153,8 @@ def invert(
         Where images come from; ``Fourier()`` by default.
     progress
         Whether to show a progress bar.
+    **options
+        Further ones of ``visualize``: batch_size, precision (``"fp32"`` by default), snapshots.
 
     Returns
     -------
@@ -157,52 +167,42 @@ def invert(
         For no sites, sites of another tower or model, or numbers that can't be.
     """
     chosen = _sites(model, sites)
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise BadInput(f"steps is a whole number, at least 1, not {steps!r}.")
     if not 0 <= total_variation < float("inf"):
         raise BadInput(f"total_variation is a weight of 0 or more, not {total_variation!r}.")
     source = parameterization or Fourier()
     size = (int(model.image_size[0]), int(model.image_size[1]))
-    wanted = _pixels(image, size).to(model.device)
-
-    with optimize.undisturbed(model.module):
-        with torch.no_grad():
-            targets = _activations(model, chosen, wanted)
-        contrast = wanted.var().clamp(min=1e-4)
-        streams = [optimize.generator(seed, 0, 0) for _ in chosen]
-        z = source.start(size, streams).to(model.device)
-        start_errors = _final(model, chosen, targets, source.pixels(z, size))[1]
-        average = optimize.Average(z, source.averaging)
-        z.requires_grad_(True)
-        optimizer = source.optimizer(z, source.lr if lr is None else float(lr))
-        curve: list[Tensor] = []
-        try:
-            for _ in tqdm(range(steps), desc="invert", unit="step", disable=not progress):
-                pixels = source.pixels(z, size)
-                errors = _errors(model, chosen, targets, pixels)
-                loss = errors + total_variation * _roughness(pixels) / contrast
-                optimizer.zero_grad(set_to_none=True)
-                loss.sum().backward()
-                optimizer.step()
-                average.take(z)
-                curve.append(errors.detach())
-        except KeyboardInterrupt:
-            if not curve:
-                raise
-        images, errors = _final(model, chosen, targets, source.pixels(average.of(z), size))
-    made = images.float() / 255
-    whole = wanted.expand_as(made)
+    wanted = Picture.of(image).at_size(size)
+    original = _eight_bit(wanted)
+    weight = float(total_variation) / max(float(wanted.std()), 0.01)
+    errors = {site: objectives.inversion(site, original[0]) for site in chosen}
+    aims = [errors[site] - weight * objectives.total_variation() for site in chosen]
+    made = visualize(
+        aims,
+        steps=steps,
+        seed=seed,
+        lr=lr,
+        parameterization=source,
+        transforms=moves(),
+        progress=progress,
+        **{"precision": "fp32", **options},
+    )
+    # What became NaN was left out, and so was what an interruption left undone.
+    finished = {id(aim) for aim in made.units}
+    chosen = [site for site, aim in zip(chosen, aims, strict=True) if id(aim) in finished]
+    with torch.no_grad():
+        z = source.start(size, [generator(seed, 0, 0)]).to(model.device)
+        start = _eight_bit(source.pixels(z, size))
+    images = _as_tensor(made.images)
+    whole = _as_tensor(original).expand_as(images)
     return Inversions(
-        model.name,
-        _as_array((wanted * 255).round().to(torch.uint8))[0],
-        _as_array(images),
+        original[0],
+        made,
         chosen,
-        errors.cpu().numpy(),
-        start_errors.cpu().numpy(),
-        _cosine(model, _as_array((wanted * 255).round().to(torch.uint8)), _as_array(images)),
-        pixel_correlation(made, whole).cpu().numpy(),
-        ssim(made, whole).cpu().numpy(),
-        torch.stack(curve, 1).cpu().numpy(),
+        _errors(model, [errors[site] for site in chosen], made.images),
+        _errors(model, [errors[site] for site in chosen], start.repeat(len(chosen), 0)),
+        _cosine(model, original, made.images),
+        pixel_correlation(images, whole).numpy(),
+        ssim(images, whole).numpy(),
     )
 
 
@@ -230,41 +230,14 @@ def _sites(model: Model, given: Site | str | Sequence[Site | str]) -> list[Site]
     return found
 
 
-def _pixels(image: Any, size: tuple[int, int]) -> Float[Tensor, "1 3 h w"]:
-    picture = np.asarray(resized(open_picture(image), size), dtype=np.float32) / 255
-    return torch.from_numpy(picture).permute(2, 0, 1)[None]
-
-
-def _activations(model: Model, sites: Sequence[Site], pixels: Tensor) -> list[Tensor]:
-    """What each site makes of the images, as (images, positions, units), in float32."""
-    coloured = pixels if len(model.mean) == 3 else pixels.mean(1, keepdim=True)
-    found = forward_to(list(dict.fromkeys(sites)), model.normalize(coloured), detach=False)
-    return [by_position(site, found[site.name]).float() for site in sites]
-
-
 def _errors(
-    model: Model, sites: Sequence[Site], targets: Sequence[Tensor], pixels: Tensor
-) -> Float[Tensor, " sites"]:
-    """Image i against the target of site i: ||a - b||^2 / ||b||^2."""
-    found = _activations(model, sites, pixels)
-    parts = [
-        (own[i] - target[0]).square().sum() / target.square().sum().clamp(min=1e-12)
-        for i, (own, target) in enumerate(zip(found, targets, strict=True))
-    ]
-    return torch.stack(parts)
-
-
-def _roughness(pixels: Float[Tensor, "images 3 h w"]) -> Float[Tensor, " images"]:
-    down, right = pixels.diff(dim=2), pixels.diff(dim=3)
-    return down.square().mean((1, 2, 3)) + right.square().mean((1, 2, 3))
-
-
-@torch.no_grad()
-def _final(
-    model: Model, sites: Sequence[Site], targets: Sequence[Tensor], pixels: Tensor
-) -> tuple[UInt8[Tensor, "sites 3 h w"], Float[Tensor, " sites"]]:
-    images = (pixels * 255).round().to(torch.uint8)
-    return images, _errors(model, sites, targets, images.float() / 255)
+    model: Model, inversions: Sequence[Objective], images: UInt8[np.ndarray, "sites h w 3"]
+) -> Float[np.ndarray, " sites"]:
+    """||a - b||^2 / ||b||^2 of image i at site i, as the image stands."""
+    pixels = _as_tensor(images).to(model.device)
+    with undisturbed(model.module), torch.no_grad():
+        rows = torch.arange(len(pixels), device=model.device)
+        return -measure(inversions, look(model, inversions, pixels, pixels, rows)).cpu().numpy()
 
 
 def _cosine(model: Model, original: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -274,5 +247,9 @@ def _cosine(model: Model, original: np.ndarray, images: np.ndarray) -> np.ndarra
     return rows[1:] @ rows[0]
 
 
-def _as_array(images: UInt8[Tensor, "images 3 h w"]) -> np.ndarray:
-    return images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+def _eight_bit(pixels: Float[Tensor, "images 3 h w"]) -> UInt8[np.ndarray, "images h w 3"]:
+    return (pixels * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def _as_tensor(images: UInt8[np.ndarray, "images h w 3"]) -> Float[Tensor, "images 3 h w"]:
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255

@@ -1,13 +1,15 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from lens.errors import BadInput
-from lens.featurevis import objectives
-from lens.featurevis.interpolation import Aligned, interpolate
+from lens.featurevis import objectives, rerun
+from lens.featurevis.interpolation import interpolate
 from lens.featurevis.measures import measure
 from lens.featurevis.optimize import look
-from lens.featurevis.parameterization import Fourier
+from lens.featurevis.parameterization import Aligned, Fourier, from_recipe
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,13 @@ def test_a_base_of_no_strength_leaves_images_to_themselves():
         shared.diff(dim=0).abs().mean() / shared.std()
         < plain.diff(dim=0).abs().mean() / plain.std()
     )
+
+
+def test_it_can_be_made_again(row, resnet):
+    recipe = json.loads(json.dumps(row.recipe))
+    assert np.array_equal(rerun(recipe, resnet, progress=False).images, row.images)
+    kind = Aligned(Fourier(decay=0.5), 1.5, 3.0)
+    assert from_recipe(json.loads(json.dumps(kind.recipe()))) == kind
 
 
 def test_texts_and_directions_are_ends_too(resnet):

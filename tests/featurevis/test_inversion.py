@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from lens import zoo
 from lens.capture.hooks import forward_to
 from lens.data import glyphs
 from lens.errors import BadInput, UnknownSite
+from lens.featurevis import rerun
 from lens.featurevis.inversion import invert
 
 
@@ -25,7 +28,7 @@ def test_an_early_site_gives_more_of_the_image_back_than_a_late_one(made):
     assert made.errors[0] < 0.5 * made.start_errors[0]
     assert made.correlation[0] > made.correlation[1] + 0.1
     assert made.ssim[0] > made.ssim[1]
-    assert made.curve.shape == (2, 60)
+    assert made.made.curve.shape == (2, 60)
 
 
 def test_errors_are_those_of_the_images_as_they_stand(made, model):
@@ -38,6 +41,11 @@ def test_errors_are_those_of_the_images_as_they_stand(made, model):
         assert np.isclose(error, made.errors[i], rtol=1e-3)
     cosine = model.embed([made.images[1]])[0] @ model.embed([made.original])[0]
     assert np.isclose(cosine, made.similarity[1], atol=1e-5)
+
+
+def test_it_can_be_made_again(made, model):
+    again = rerun(json.loads(json.dumps(made.made.recipe)), model, progress=False)
+    assert np.array_equal(again.images, made.images)
 
 
 def test_it_can_be_read_and_shown(made):

@@ -13,8 +13,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lens.errors import BadInput
-from lens.featurevis import captioned, optimize
-from lens.featurevis.guidance import Prompts, aim, as_source
+from lens.featurevis import captioned
+from lens.featurevis.guided import prompts
+from lens.featurevis.guided.prompts import Prompts
+from lens.featurevis.guided.source import as_source
+from lens.featurevis.optimize import generator
 from lens.featurevis.parameterization import Parameterization
 from lens.model import Model
 from lens.pictures import open_picture, resized
@@ -112,16 +115,16 @@ def rank(
     BadInput
         Where there are no images or no text, or the generator makes none.
     """
-    target = aim(model, text, avoid)
+    weights = prompts.weights(text, avoid)
+    texts = model.embed(list(weights))
     size = (int(model.image_size[0]), int(model.image_size[1]))
     if images is None or isinstance(images, nn.Module) or hasattr(images, "start"):
         shown = _drawn(as_source(images, truncation), size, n, seed)
     else:
         shown = _given(images, size)
-    embeddings = torch.from_numpy(model.embed(list(shown)))
-    scores = target(embeddings).numpy()
+    scores = model.embed(list(shown)) @ texts.T @ np.fromiter(weights.values(), np.float32)
     order = np.argsort(-scores, kind="stable")
-    return Ranking(shown[order], scores[order], order, target.texts)
+    return Ranking(shown[order], scores[order], order, tuple(weights))
 
 
 def _given(images: Any, size: tuple[int, int]) -> UInt8[np.ndarray, "images h w 3"]:
@@ -148,13 +151,11 @@ def _drawn(
 ) -> UInt8[np.ndarray, "images h w 3"]:
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise BadInput(f"n is a whole number of images, at least 1, not {n!r}.")
-    module = getattr(source, "module", None)
     rows: Sequence[range] = [range(i, min(i + _AT_ONCE, n)) for i in range(0, n, _AT_ONCE)]
     parts = []
-    with optimize.undisturbed(module if isinstance(module, nn.Module) else nn.Identity()):
-        for row in rows:
-            with torch.no_grad():
-                z = source.start(size, [optimize.generator(seed, 0, i) for i in row])
-                pixels = (source.pixels(z, size) * 255).round().to(torch.uint8)
-            parts.append(pixels.permute(0, 2, 3, 1).cpu().numpy())
+    for row in rows:
+        with torch.no_grad():
+            z = source.start(size, [generator(seed, 0, i) for i in row])
+            pixels = (source.pixels(z, size) * 255).round().to(torch.uint8)
+        parts.append(pixels.permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(parts)

@@ -6,8 +6,8 @@ from PIL import Image
 from lens import zoo
 from lens.data import glyphs
 from lens.errors import BadInput
+from lens.featurevis.guided.ranking import rank
 from lens.featurevis.parameterization import Fourier
-from lens.featurevis.ranking import rank
 
 
 @pytest.fixture(scope="module")
