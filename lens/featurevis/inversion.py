@@ -110,8 +110,9 @@ class Inversions:
         return captioned.figure(self.sheet(), repr(self), table)
 
     def __repr__(self) -> str:
+        count = f"{len(self)} site{'s' if len(self) != 1 else ''}"
         return (
-            f"Inversions of {self.made.recipe['model']}: {len(self)} site{'s' if len(self) != 1 else ''} after "
+            f"Inversions of {self.made.recipe['model']}: {count} after "
             f"{self.made.curve.shape[1]} steps, errors {self.errors.min():.2g} to "
             f"{self.errors.max():.2g}"
         )
@@ -144,7 +145,8 @@ def invert(
         Optimization steps.
     total_variation
         Weight of the mean step between neighbouring pixels, counted in the image's own contrast
-        (the standard deviation of its pixels). 0 inverts without a prior but the parameterization's.
+        (the standard deviation of its pixels). 0 inverts without a prior but the
+        parameterization's.
     seed
         Decides the noise that all sites start from.
     lr

@@ -107,13 +107,14 @@ def guide(
             "guide shows images in the model's own size, and they come from its generator: "
             "leave out size and parameterization."
         )
-    _whole("copies", copies), _whole("candidates", candidates), _whole("seed", seed, least=0)
+    counts = (("copies", copies, 1), ("candidates", candidates, 1), ("seed", seed, 0))
+    for name, count, least in counts:
+        _whole(name, count, least)
     source = as_source(generator, truncation)
     aim = objective(model, prompts.weights(text, avoid))
     if discriminator:
-        aim = aim + float(discriminator) * objectives.score(
-            judge or zoo.discriminator(), logit=True
-        )
+        opinion = objectives.score(judge or zoo.discriminator(), logit=True)
+        aim = aim + float(discriminator) * opinion
     shown = compose(Cutouts(cutouts), colour(0.1, 0.1), noise(0.02))
     if candidates > 1:
         size = (int(model.image_size[0]), int(model.image_size[1]))
@@ -143,6 +144,6 @@ def objective(model: Model, weights: dict[str, float]) -> Objective:
     return whole
 
 
-def _whole(name: str, value: Any, least: int = 1) -> None:
+def _whole(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise BadInput(f"{name} is a whole number, at least {least}, not {value!r}.")

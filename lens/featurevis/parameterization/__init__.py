@@ -7,9 +7,9 @@ objectives.
 
 There are ``Fourier`` (the default), ``Pixel``, ``Pyramid`` (a Laplacian pyramid), ``Maco`` (only
 the phases, under the magnitudes of photographs), ``Cppn`` (a network from places to colours),
-``Strokes`` (a drawing in Bezier curves) and ``Generator`` (any module that makes images; ``stylegan``
-finds out how one is called). ``Aligned`` lets the images of a batch share a base, ``Chosen`` starts
-them at draws that were looked at before.
+``Strokes`` (a drawing in Bezier curves) and ``Generator`` (any module that makes images; what
+``lens.featurevis.stylegan`` makes is one). ``Aligned`` lets the images of a batch share a base,
+``Chosen`` starts them at draws that were looked at before.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _HOME = {
     "Spectrum": "spectrum",
     "Strokes": "strokes",
 }
-_BY_NAME = {name.lower(): name for name in _HOME if name != "Spectrum"}
+_BY_NAME = {name.lower(): name for name in sorted(_HOME) if name != "Spectrum"}
 
 
 class Parameterization(Protocol):

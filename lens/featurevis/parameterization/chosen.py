@@ -48,11 +48,10 @@ class Chosen:
         self, size: tuple[int, int], generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "images ..."]:
         """Draw as often as it takes."""
-        draw = dict(self.draws)
-        every = [
-            self.own.start(size, [g] * (1 + draw.get(g.initial_seed(), 0))) for g in generators
-        ]
-        return torch.stack([drawn[-1] for drawn in every])
+        chosen = dict(self.draws)
+        times = [1 + chosen.get(own.initial_seed(), 0) for own in generators]
+        drawn = [self.own.start(size, [g] * n) for g, n in zip(generators, times, strict=True)]
+        return torch.stack([each[-1] for each in drawn])
 
     def pixels(
         self, z: Float[Tensor, "images ..."], size: tuple[int, int]

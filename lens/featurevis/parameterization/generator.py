@@ -39,8 +39,8 @@ _SLACK = 0.25
 class Generator:
     """x = module(truncation z), or with a mapping x = module(mean + truncation spread z), resized.
 
-    Only z is optimized. The module runs in eval mode and its weights get no gradients; modes and flags are as they were
-    after every call.
+    Only z is optimized. The module runs in eval mode and its weights get no gradients; modes and
+    flags are as they were after every call.
 
     Parameters
     ----------
@@ -192,7 +192,9 @@ class Generator:
             w = _run(self.mapping, drawn).float().cpu()
         kept = getattr(self.mapping, "w_avg", None)
         mean = w.mean(0) if kept is None else torch.as_tensor(kept).detach().to(w).expand_as(w[0])
-        return mean, (w - mean).square().mean(0).sqrt()
+        spread = (w - mean).square().mean(0).sqrt()
+        # Of a number that never changes only rounding is left.
+        return mean, spread.where(spread > 1e-5 * mean.abs(), 0.0)
 
     @property
     def _name(self) -> str:

@@ -92,7 +92,7 @@ def labels(module: Any) -> int:
 
 
 class Mapping(nn.Module):
-    """A generator's mapping, called with z alone; ``w_avg`` is the mean that the generator keeps."""
+    """A generator's mapping, called with z alone; ``w_avg`` is the mean that is kept."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Mapping(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """A generator's synthesis, with the same noise at every call: other noise is climbed in vain."""
+    """A generator's synthesis, with equal noise at every call: fresh noise is climbed in vain."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ def _z_dim(module: nn.Module) -> int:
     return found
 
 
-def _takes(part: nn.Module, name: str, or_any: bool = False) -> bool:
+def _takes(part: Any, name: str, or_any: bool = False) -> bool:
     known = inspect.signature(part.forward).parameters
     kinds = [parameter.kind for parameter in known.values()]
     # StyleGAN2 and 3 hand their keywords down to every layer.

@@ -1,8 +1,9 @@
 """What an image has to withstand at every step, drawn for every image by itself.
 
 ``moves`` of ``jitter``, ``scale`` and ``rotate`` in one resampling (``standard`` is lucid's
-recipe); ``crops`` and ``cutouts``, several views of each image; ``blur``, ``noise``, ``colour``, ``cutout``.
-``compose`` does any of them one after another: all are immutable values with a ``recipe``.
+recipe); ``crops`` and ``cutouts``, several views of each image; ``blur``, ``noise``, ``colour``,
+``cutout``. ``compose`` does any of them one after another: all are immutable values with a
+``recipe``.
 """
 
 from lens.featurevis.transforms.composed import Composed, Transform, compose, from_recipe, maco

@@ -31,20 +31,17 @@ QUICK = {"steps": 8, "copies": 2, "cutouts": 3, "candidates": 4, "progress": Fal
 
 def test_guidance_comes_nearer_than_any_draw_did(model, shipped):
     free = rank(model, shipped, "a picture of a pizza", n=16)
-    made = guide(model, "a picture of a pizza", shipped, **{**QUICK, "steps": 20})
+    made = guide(model, "a picture of a pizza", shipped, **{**QUICK, "steps": 12})
     assert (made.values > made.start_values).all()
     assert made.values.mean() > free.scores.mean() + 0.1
     # The values are those of the images as they stand.
     seen = model.embed([*made.images])
     text = model.embed(["a picture of a pizza"])[0]
     assert np.allclose(seen @ text, made.values, atol=1e-4)
-    assert made.curve.shape == (2, 20)
+    assert made.curve.shape == (2, 12)
     assert '"a picture of a pizza"' in repr(made.units[0])
     assert made.recipe["parameterization"]["own"]["module"] == "Generator"
     assert made.importance.shape == (2, 96, 96)
-    # In batches of one, it is the same run.
-    apart = guide(model, "a picture of a pizza", shipped, **{**QUICK, "steps": 20}, batch_size=1)
-    assert np.abs(apart.images.astype(int) - made.images).mean() < 2
 
 
 def test_every_copy_begins_at_the_best_of_its_draws(model, shipped):
@@ -54,9 +51,9 @@ def test_every_copy_begins_at_the_best_of_its_draws(model, shipped):
         own = generator(0, 0, copy)
         z = torch.stack([torch.randn(128, generator=own) for _ in range(4)])
         with torch.no_grad():
-            images = (shipped(z) * 255).round() / 255
-        scores = [float(model.embed([image])[0] @ text) for image in images]
-        assert made.start_values[copy] == pytest.approx(max(scores), abs=2e-3)
+            images = (shipped(z) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        scores = model.embed([*images]) @ text
+        assert made.start_values[copy] == pytest.approx(max(scores), abs=1e-4)
         seed, draw = made.recipe["parameterization"]["draws"][copy]
         assert (seed, draw) == (own.initial_seed(), int(np.argmax(scores)))
 
@@ -67,6 +64,8 @@ def test_it_is_made_again_from_its_recipe(model, shipped):
     made = guide(model, "a dog", shipped, judge=judge, **options)
     recipe = json.loads(json.dumps(made.recipe))
     again = rerun(recipe, model, modules=[judge, zoo.generator()], progress=False)
+    apart = guide(model, "a dog", shipped, judge=judge, batch_size=1, **options)
+    assert np.abs(apart.images.astype(int) - made.images).mean() < 1
     assert np.array_equal(again.images, made.images)
     assert again.recipe == made.recipe
     with pytest.raises(BadInput, match="needs the generator Generator"):

@@ -12,6 +12,7 @@ from lens.featurevis import objectives as o
 from lens.featurevis import visualize
 from lens.featurevis.looking import look, undisturbed
 from lens.featurevis.measures import MEASURES, measure
+from lens.featurevis.transforms import crops
 
 close = {"rtol": 1e-3, "atol": 1e-5}
 
@@ -165,7 +166,7 @@ def test_a_modules_score(resnet, pixels, tmp_path):
 
 def test_a_logit_counts_once_an_image_and_as_the_log_of_its_probability(resnet):
     calls = []
-    judge = Bright()
+    judge = Bright().eval()
     judge.register_forward_hook(lambda module, args, out: calls.append(len(args[0])))
     whole = 0 * o.unit(resnet.site("image.layer1").unit(0)) + o.score(judge, logit=True)
     assert "score(Bright, logit=True)" in repr(whole)

@@ -141,7 +141,7 @@ def test_an_image_starts_at_the_draw_that_was_chosen():
 
 
 def test_a_wrong_recipe_is_said():
-    with pytest.raises(BadInput, match="'wavelet'; there are cppn, fourier"):
+    with pytest.raises(BadInput, match="'wavelet'; there are aligned, chosen, cppn"):
         from_recipe({"name": "wavelet"})
     with pytest.raises(BadInput, match="Did you mean fourier"):
         from_recipe({"name": "furier"})
