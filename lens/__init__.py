@@ -9,13 +9,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lens import attribution, capture, data, edit, errors, featurevis, neurons, store, zoo
+    from lens import (
+        attribution,
+        capture,
+        data,
+        edit,
+        errors,
+        featurevis,
+        neurons,
+        projection,
+        store,
+        zoo,
+    )
     from lens.attribution.explain import attribute
     from lens.capture.attention import attention
     from lens.capture.tracing import trace
     from lens.featurevis import visualize
     from lens.neurons.multimodal import multimodal
     from lens.opening import load, wrap
+    from lens.projection import project
     from lens.widgets.neuron import neuron
 
 __version__ = "0.1.0"
@@ -31,6 +43,7 @@ _VERBS = {
     "visualize": "lens.featurevis",
     "multimodal": "lens.neurons.multimodal",
     "neuron": "lens.widgets.neuron",
+    "project": "lens.projection",
 }
 _ROOMS = (
     "attribution",
@@ -40,6 +53,7 @@ _ROOMS = (
     "errors",
     "featurevis",
     "neurons",
+    "projection",
     "store",
     "widgets",
     "zoo",
@@ -55,12 +69,14 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "visualize",
     "multimodal",
     "neuron",
+    "project",
     "attribution",
     "data",
     "edit",
     "errors",
     "featurevis",
     "neurons",
+    "projection",
     "store",
     "widgets",
     "zoo",

@@ -1,1 +1,24 @@
-"""The front end: one folder a view, its Python traits, its ES module and its CSS side by side."""
+"""The front end: one folder a view, its Python traits, its ES module and its CSS side by side.
+
+``save`` writes several views into one page; ``export_notebook`` takes a whole notebook home.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lens.widgets.export import export_notebook
+    from lens.widgets.view import View, save
+
+__all__ = ["View", "export_notebook", "save"]
+
+_HOME = {"View": "view", "save": "view", "export_notebook": "export"}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
-// A widget without a kernel: what anywidget asks of a Jupyter front end, on top of one compressed block of data.
-// Stands after the widget's own module in the same script, and calls its `render`.
+// Views without a kernel: what anywidget asks of a Jupyter front end, on top of one compressed block of data.
+// Stands after `place`, the id of the element that they are drawn in, and `modules`, a function for each ES module.
 {
   const unpack = async (text) => {
     const packed = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -13,8 +13,8 @@
     return JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, size)), revive);
   };
 
-  // `answers` plays the kernel: for each value of the trait `asks`, the traits that answer it.
-  const hosted = ({ state, asks, answers }) => {
+  // `answers` plays the kernel: for each trait that asks and each of its values, the traits that answer it.
+  const hosted = ({ state, answers }) => {
     const listeners = {};
     const changed = new Set();
     const set = (name, value) => {
@@ -22,6 +22,7 @@
       state[name] = value;
       changed.add(name);
     };
+    const key = (value) => (typeof value === "string" ? value : JSON.stringify(value));
     const tell = () => {
       const names = [...changed];
       changed.clear();
@@ -31,7 +32,7 @@
       get: (name) => state[name],
       set: (name, value) => (typeof name === "string" ? set(name, value) : Object.entries(name).forEach(([n, v]) => set(n, v))),
       save_changes() {
-        if (changed.has(asks)) for (const [name, value] of Object.entries(answers[state[asks]] ?? {})) set(name, value);
+        for (const asks of [...changed]) for (const [name, value] of Object.entries(answers[asks]?.[key(state[asks])] ?? {})) set(name, value);
         tell();
       },
       on: (event, act) => void (listeners[event] ??= []).push(act),
@@ -40,11 +41,14 @@
     };
   };
 
-  const el = document.getElementById("lens");
+  const host = document.getElementById(place);
   try {
-    render({ model: hosted(await unpack(document.getElementById("lens-data").textContent)), el });
+    const { views } = await unpack(document.getElementById(`${place}-data`).textContent);
+    const made = modules.map((module) => module());
+    host.replaceChildren(...views.map(() => document.createElement("div")));
+    views.forEach((view, i) => made[view.module].render({ model: hosted(view), el: host.children[i] }));
   } catch (problem) {
-    el.textContent = `This page could not be opened: ${problem.message}`;
+    host.textContent = `This page could not be opened: ${problem.message}`;
     throw problem;
   }
 }

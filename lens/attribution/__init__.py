@@ -1,7 +1,8 @@
 """Attribution: which pixels, places or tokens a model's answer comes from.
 
 ``attribute`` explains one answer; ``methods`` lists the ways there are; ``randomized`` is the
-sanity check that every result also offers as ``.sanity()``.
+sanity check that every result also offers as ``.sanity()``; ``head_scores`` ablates the heads of
+attention one at a time.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lens.attribution.ablation import head_scores
     from lens.attribution.explain import attribute, methods
     from lens.attribution.result import Attribution
     from lens.attribution.sanity import randomized
 
-__all__ = ["Attribution", "attribute", "methods", "randomized"]
+__all__ = ["Attribution", "attribute", "head_scores", "methods", "randomized"]
 
 _HOME = {
     "Attribution": "result",
     "attribute": "explain",
+    "head_scores": "ablation",
     "methods": "explain",
     "randomized": "sanity",
 }

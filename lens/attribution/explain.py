@@ -22,7 +22,7 @@ from lens.sites import TowerName, Unit
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["attribute", "methods"]
+__all__ = ["attribute", "methods", "shown"]
 
 Method = Callable[..., Answer]
 
@@ -275,7 +275,7 @@ def _of_image(model: Model, given: Tensor, answer: Answer, common: dict[str, Any
     return Attribution(
         heat=heat.numpy(),
         places=places.numpy(),
-        picture=_shown(model, given),
+        picture=shown(model, given),
         elsewhere=answer.elsewhere,
         **common,
     )
@@ -292,7 +292,9 @@ def _of_text(
     )
 
 
-def _shown(model: Model, given: Tensor) -> UInt8[np.ndarray, "height width 3"]:
+def shown(
+    model: Model, given: Float[Tensor, "1 channels height width"]
+) -> UInt8[np.ndarray, "height width 3"]:
     """Undo the normalisation: what the model saw."""
     picture = given[0].detach().float().cpu()
     mean, std = (value.float().cpu()[:, None, None] for value in (model.mean, model.std))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,22 +124,34 @@ class Attribution:
         return overlay(self.heat, self.picture, alpha)
 
     def save(self, path: str | Path) -> Path:
-        """Write a PNG: picture, overlay and legend with numbers, or the tokens of a text.
+        """Write a picture, or a page that needs no kernel and no network.
+
+        A PNG shows picture, overlay and legend with numbers, or the tokens of a text; an HTML page
+        is the heat map with its settings.
 
         Raises
         ------
         BadInput
-            If the name does not end in .png, or its folder does not exist.
+            If the name ends neither in .png nor in .html, or its folder does not exist.
         """
         from lens.attribution.figure import figure
 
         path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise BadInput(f"{path.name!r} should end in .png: an attribution is saved as a PNG.")
+        if path.suffix.lower() not in (".png", ".html"):
+            raise BadInput(
+                f"{path.name!r} should end in .png or .html, as an attribution is saved."
+            )
         if not path.parent.is_dir():
             raise BadInput(f"There is no folder {str(path.parent)!r} to save {path.name!r} in.")
+        if path.suffix.lower() == ".html":
+            return Path(self.view().save(path))
         figure(self).save(path)
         return path
+
+    def view(self) -> Any:
+        """Open the heat map: blend, threshold, numbers and sanity check on one screen."""
+        # By name: what is shown stands above what is computed, and loads when somebody looks.
+        return import_module("lens.widgets.heatmap").heatmap(self)
 
     def _repr_html_(self) -> str:
         from lens.attribution.page import page

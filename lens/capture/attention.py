@@ -45,7 +45,8 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
     -------
     AttentionMaps
         Layers by name, such as ``"image.blocks.3.attention"``: pattern, q, k, v and the heads'
-        outputs as arrays.
+        outputs as arrays. Shown in a notebook, it is the attention explorer; `.explore()` gives it
+        with settings.
 
     Raises
     ------
@@ -63,6 +64,7 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
     if image is None and text is None:
         raise BadInput("There is nothing to look at: give an image, a text, or both.")
     layers: list[AttentionLayer] = []
+    read: dict[TowerName, Batch] = {}
     given: dict[TowerName, Any] = {
         "image": image,
         "text": text,
@@ -70,13 +72,15 @@ def attention(model: Model, image: Any = None, text: Any = None) -> AttentionMap
     }
     for tower, inputs in given.items():
         if inputs is not None:
-            layers += _layers(model, tower, as_batch(model, tower, inputs))
+            read[tower] = as_batch(model, tower, inputs)
+            layers += _layers(model, tower, read[tower])
     if not layers:
         raise BadInput(
             f"{model.name} computes no attention that can be read: it calls none of torch's "
             f"functions for it, and multiplies no softmax of a product by hand."
         )
-    return AttentionMaps(model.name, layers)
+    texts = [text] if isinstance(text, str) else [t for t in text or () if isinstance(t, str)]
+    return AttentionMaps(model.name, layers, of=model, inputs=read, texts=texts)
 
 
 def _pairs(model: Model, image: Any, text: Any) -> list[tuple[Any, Any]] | None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
+from lens.capture.rollout import rollout
 from lens.errors import BadInput, UnknownSite, suggestion
-from lens.sites import TowerName
+from lens.sites import Batch, TowerName
+
+if TYPE_CHECKING:
+    from lens.model import Model
 
 __all__ = ["AttentionLayer", "AttentionMaps"]
 
@@ -93,11 +99,54 @@ class AttentionLayer:
 
 
 class AttentionMaps(Mapping[str, AttentionLayer]):
-    """The attention layers of a model on some inputs, by name, in the order in which they ran."""
+    """The attention layers of a model on some inputs, by name, in the order in which they ran.
 
-    def __init__(self, model: str, layers: list[AttentionLayer]) -> None:
+    Attributes
+    ----------
+    model : str
+        The model's name.
+    of : Model or None
+        The model itself; it stays behind where the maps are pickled.
+    inputs : mapping
+        What each tower read: preprocessed pictures, token numbers.
+    texts : list of str
+        The texts as they were given.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        layers: list[AttentionLayer],
+        *,
+        of: Model | None = None,
+        inputs: Mapping[TowerName, Batch] | None = None,
+        texts: Sequence[str] = (),
+    ) -> None:
         self.model = model
+        self.of = of
+        self.inputs = dict(inputs or {})
+        self.texts = list(texts)
         self._layers = {layer.name: layer for layer in layers}
+        self._shown: Any = None
+
+    def tower(self, name: TowerName) -> list[AttentionLayer]:
+        """Return the layers of one tower, first to last."""
+        return [layer for layer in self._layers.values() if layer.tower == name]
+
+    def rollout(self, tower: TowerName = "image") -> Float[np.ndarray, "n queries keys"]:
+        """Follow attention through all layers of a tower: `lens.capture.rollout.rollout`.
+
+        Raises
+        ------
+        BadInput
+            If the tower has no attention, or its layers look at windows or at another tower.
+        """
+        return rollout([layer.pattern for layer in self.tower(tower)])
+
+    def explore(self, **settings: Any) -> Any:
+        """Open the attention explorer; `lens.widgets.attention.explore` says what it takes."""
+        # By name: what is shown stands above what is computed, and loads when somebody looks.
+        return import_module("lens.widgets.attention").explore(self, **settings)
 
     def __getitem__(self, name: str) -> AttentionLayer:
         if name not in self._layers:
@@ -130,6 +179,16 @@ class AttentionMaps(Mapping[str, AttentionLayer]):
             for name, heads, size, wide in self._rows()
         ]
         return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Show the explorer, with the table where no widget can be."""
+        if self._shown is None:
+            self._shown = self.explore()
+        data, metadata = self._shown._repr_mimebundle_(**kwargs)
+        return {**data, "text/html": self._repr_html_(), "text/plain": repr(self)}, metadata
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "of": None, "_shown": None}
 
     def _repr_html_(self) -> str:
         names = ("layer", "heads", "queries x keys", "entropy of the heads, nats")

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +14,14 @@ import nbformat
 import pytest
 from ipykernel.kernelspec import install
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from servers import KERNEL, PATIENCE, environment, free_port, served
 
-KERNEL = "lens-tests"
-# How long anything may take, in seconds; a machine that does other things needs more.
-PATIENCE = float(os.environ.get("LENS_PATIENCE", "60"))
 # Without these, Chromium looks for updates and for its maker's hosts at every start.
 FLAGS = [
     "--no-sandbox",
-    "--disable-gpu",
+    # WebGL without a graphics card.
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -167,7 +162,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     root.mkdir()
     install(prefix=str(home / "kernels"), kernel_name=KERNEL, display_name=KERNEL)
     _settings(home / "settings")
-    address = f"http://127.0.0.1:{_free_port()}"
+    address = f"http://127.0.0.1:{free_port()}"
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser"),
         *("--IdentityProvider.token=", f"--ServerApp.root_dir={root}"),
@@ -176,38 +171,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         *("--LabApp.extension_manager=readonly", "--ServerApp.terminals_enabled=False"),
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
     ]
-    log = home / "server.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, env=_environment(home), stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait(f"{address}/api/status", server, log)
-            yield Lab(address, root)
-        finally:
-            server.terminate()
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-
-
-def _environment(home: Path) -> dict[str, str]:
-    own = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_DATA_DIR": "data",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }
-    kernels = str(home / "kernels" / "share" / "jupyter")
-    return {
-        **os.environ,
-        **{name: str(home / folder) for name, folder in own.items()},
-        "JUPYTER_PATH": kernels,
-        "JUPYTER_PREFER_ENV_PATH": "1",
-    }
+    with served(command, environment(home), f"{address}/api/status", home / "server.log"):
+        yield Lab(address, root)
 
 
 def _settings(folder: Path) -> None:
@@ -222,22 +187,3 @@ def _settings(folder: Path) -> None:
         path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values), encoding="utf-8")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.3)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-3000:]}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from accessible import accessible
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -200,6 +201,7 @@ def test_saved_and_opened_without_a_network(saved, watch, scheme, width):
     painted(page)
     expect(neuron(page, "h1")).to_have_text("Unit 17")
     readable(page)
+    accessible(page, ".lens-neuron")
     look(page, f"saved-{scheme}-{width}")
     wide = page.evaluate("document.scrollingElement.scrollWidth")
     assert wide <= width, f"the page is {wide} pixels wide"

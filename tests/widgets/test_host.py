@@ -10,14 +10,15 @@ import re
 import pytest
 
 from lens.widgets import host
+from lens.widgets.theme import THEME
 
 
-def unpack(page: str) -> tuple[dict, bytes]:
+def unpack(page: str) -> tuple[list[dict], bytes]:
     """Read a page's data by the layout that `host.js` reads."""
     packed = re.search(r'id="lens-data">([^<]*)<', page).group(1)
     data = gzip.decompress(base64.b64decode(packed))
     size = int.from_bytes(data[:4], "little")
-    return json.loads(data[4 : 4 + size]), data[4 + size :]
+    return json.loads(data[4 : 4 + size])["views"], data[4 + size :]
 
 
 def write(**changes) -> str:
@@ -35,12 +36,11 @@ def test_json_and_bytes_come_back():
     page = write(
         state={"index": 1, "deep": [{"image": b"\x00\xff\x10"}]}, answers={1: {"b": b"xy"}}
     )
-    data, binary = unpack(page)
+    (data,), binary = unpack(page)
     start, length = data["state"]["deep"][0]["image"]["$bytes"]
     assert binary[start : start + length] == b"\x00\xff\x10"
-    start, length = data["answers"]["1"]["b"]["$bytes"]
+    start, length = data["answers"]["index"]["1"]["b"]["$bytes"]
     assert binary[start : start + length] == b"xy"
-    assert data["asks"] == "index"
 
 
 def test_bytes_in_two_places_travel_once():
@@ -82,3 +82,44 @@ def test_no_address_outside_the_file():
     assert "http://" not in page.replace("http://www.w3.org/", "")
     assert "https://" not in page
     assert "default-src 'none'" in page
+
+
+def test_several_views_ask_through_several_traits_each():
+    maps = host.Hosted(
+        "const same = 1;\nfunction render() {}\nexport default { render };\n",
+        "",
+        {"layer": "a", "listed": [1]},
+        {"layer": {"a": {"x": 1}}, "listed": {(1, 2): {"y": 2}, 3: {"y": 3}}},
+    )
+    cards = host.Hosted(maps.esm.replace("= 1", "= 2"), "", {"index": 0})
+    page = host.page_of("Both", [maps, cards, maps])
+    views, _ = unpack(page)
+    assert [view["module"] for view in views] == [0, 1, 0]
+    assert views[0]["answers"] == {
+        "layer": {"a": {"x": 1}},
+        "listed": {"[1,2]": {"y": 2}, "3": {"y": 3}},
+    }
+    assert views[1]["answers"] == {}
+    assert page.count("const same") == 2  # a module once, however many views it draws
+    assert "export default" not in page
+
+
+def test_a_theme_may_be_told():
+    view = host.Hosted("", "", {})
+    assert "data-jp-theme-light" not in host.page_of("", [view]).split("<style>")[0]
+    assert '<html lang="en" data-jp-theme-light="false">' in host.page_of("", [view], "dark")
+
+
+def test_the_theme_stands_once_in_a_page_of_several_views():
+    views = [host.Hosted("", f"{THEME}\n.{name} {{}}", {}) for name in ("a", "b", "a")]
+    page = host.page_of("", views)
+    assert page.count("--ink:") == 1
+    assert page.count(".a {}") == 1
+    assert page.count(".b {}") == 1
+
+
+def test_a_fragment_stands_where_it_is_told():
+    text = host.fragment([host.Hosted("", "", {})], "view-3")
+    assert '<div id="view-3">' in text
+    assert 'const place = "view-3";' in text
+    assert 'id="view-3-data"' in text

@@ -48,7 +48,7 @@ function render({ model, el }) {
     notice, list, body,
     html("p", { class: "hint keys" }, ...[["\u2190", ""], ["\u2192", "other units"], ["/", "jump"], ["H", "where it looks"]].flatMap(([key, use]) => [html("kbd", {}, key), ` ${use} `])));
   // JupyterLab would otherwise take the arrow keys and letters for its own commands.
-  const root = html("div", { class: "lens-neuron", tabindex: 0, role: "region", "aria-label": "Neuron page", "data-lm-suppress-shortcuts": "true", onkeydown: keys }, page);
+  const root = html("div", { class: "lens lens-neuron", tabindex: 0, role: "region", "aria-label": "Neuron page", "data-lm-suppress-shortcuts": "true", onkeydown: keys }, page);
   el.replaceChildren(root);
 
   // -- choosing a unit

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from lens.errors import BadInput, UnitOutOfRange
@@ -17,6 +16,8 @@ from lens.widgets.neuron.judgement import judging
 from lens.widgets.neuron.pictures import Draw, Pictures, drawing
 from lens.widgets.neuron.traits import card_traits
 from lens.widgets.neuron.verdict import ACCEPTED
+from lens.widgets.theme import styles
+from lens.widgets.view import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 
-class NeuronPage(anywidget.AnyWidget):
+class NeuronPage(View):
     """What one unit wants, what excites it, and how sure we are; made by `lens.neuron`.
 
     Attributes
@@ -39,14 +40,13 @@ class NeuronPage(anywidget.AnyWidget):
     """
 
     _esm = module(HERE / "neuron.js")
-    _css = HERE / "neuron.css"
+    _css = styles(HERE / "neuron.css")
 
     index = traitlets.Int().tag(sync=True)
     listed = traitlets.List(traitlets.Dict()).tag(sync=True)
     card = traitlets.Dict().tag(sync=True)
     picture = traitlets.Dict().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
-    offline = traitlets.Bool(False).tag(sync=True)
 
     def __init__(
         self,
@@ -80,53 +80,29 @@ class NeuronPage(anywidget.AnyWidget):
         )
         self.on_msg(self._opened)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the page as one HTML file that needs no kernel and no network.
+    @property
+    def heading(self) -> str:
+        """The unit's name."""
+        return str(self._card(self.index)["name"])
 
-        It holds the unit shown and the listed ones; previous, next, jump and hover work among them.
-        Pictures that are not there yet are computed first.
-
-        Parameters
-        ----------
-        path
-            Ends in ``.html``. Missing folders are made.
-
-        Raises
-        ------
-        BadInput
-            For another kind of file.
-        """
-        path = Path(path)
-        if path.suffix.lower() not in (".html", ".htm"):
-            raise BadInput(f"A neuron page is saved as .html, not as {path.name!r}.")
-        labels = {unit["index"]: unit["label"] for unit in self.listed}
-        if self.index not in labels:
-            labels = {self.index: "", **labels}
-        indices = list(labels)
+    def answers(self) -> host.Answers:
+        """The unit shown and the listed ones; pictures that are not there yet are computed."""
+        indices = list(self._labels)
         pictures = self._pictures.all(indices)
         self._deliver(pictures[indices.index(self.index)])
-        answers = {
-            index: {"card": self._card(index), "picture": picture}
-            for index, picture in zip(indices, pictures, strict=True)
-        }
-        state = {
-            "index": self.index,
-            "listed": [{"index": i, "label": label} for i, label in labels.items()],
-            "notice": "",
-            "offline": True,
-            **answers[self.index],
-        }
-        text = host.page(
-            str(self._card(self.index)["name"]),
-            esm=str(self._esm),
-            css=str(self._css),
-            state=state,
-            asks="index",
-            answers=answers,
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
+        cards = [self._card(index) for index in indices]
+        told = zip(indices, cards, pictures, strict=True)
+        return {"index": {i: {"card": card, "picture": picture} for i, card, picture in told}}
+
+    def state(self) -> dict[str, Any]:
+        """Give the traits of a page of the unit shown and the listed ones."""
+        listed = [{"index": i, "label": label} for i, label in self._labels.items()]
+        return {**super().state(), "listed": listed, "notice": ""}
+
+    @property
+    def _labels(self) -> dict[int, str]:
+        labels = {unit["index"]: unit["label"] for unit in self.listed}
+        return labels if self.index in labels else {self.index: "", **labels}
 
     def __repr__(self) -> str:
         return f"{self.card['name']}: {self.card['verdict']['headline']}"

@@ -1,0 +1,70 @@
+"""A view is traits, a module, a style sheet and answers; the rest is shared."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import traitlets
+
+import lens.widgets
+from lens.errors import BadInput
+from lens.widgets.theme import THEME
+from lens.widgets.view import View
+
+SHEETS = sorted(Path(lens.widgets.__file__).parent.glob("*/*.css"))
+
+
+class Counter(View):
+    _esm = "function render({ el }) { el.textContent = 1; }\nexport default { render };"
+    _css = ".counter {}"
+
+    asked = traitlets.Int(1).tag(sync=True)
+    told = traitlets.Unicode("one").tag(sync=True)
+    own = traitlets.Int(5)
+
+    def answers(self):
+        return {"asked": {1: {"told": "one"}, 2: {"told": "two"}}}
+
+
+def test_the_state_is_what_is_synced_and_the_views_own():
+    assert Counter(asked=2).state() == {"asked": 2, "told": "one", "offline": True}
+
+
+def test_saving_is_inherited(tmp_path):
+    counter = Counter()
+    path = counter.save(tmp_path / "new" / "counter.html", beside=[Counter(asked=2)])
+    text = path.read_text(encoding="utf-8")
+    assert "<title>Counter</title>" in text
+    assert lens.widgets.save(path, counter, title="Two").read_text().count("<title>Two<") == 1
+
+
+@pytest.mark.parametrize(
+    ("views", "name", "says"),
+    [
+        ([Counter()], "x.png", r"saved as \.html, not as 'x\.png'"),
+        ([], "x.html", "nothing to save"),
+        (["counter"], "x.html", "not a str"),
+    ],
+)
+def test_bad_input(tmp_path, views, name, says):
+    with pytest.raises(BadInput, match=says):
+        lens.widgets.save(tmp_path / name, *views)
+
+
+def test_where_no_widget_can_be_a_sentence_says_so():
+    data, _ = Counter()._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "export_notebook" in data["text/html"]
+
+
+@pytest.mark.parametrize("path", SHEETS, ids=lambda path: path.name)
+def test_colours_stand_in_the_theme_alone(path):
+    css = path.read_text(encoding="utf-8")
+    assert not re.search(r"#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsl", css)
+    named = set(re.findall(r"var\((--[\w-]+)", css))
+    scripts = "".join(file.read_text(encoding="utf-8") for file in path.parent.glob("*.js"))
+    known = set(re.findall(r"(--[\w-]+):", THEME + css))
+    known |= set(re.findall(r'setProperty\("(--[\w-]+)"', scripts))
+    assert named <= known | {name for name in named if name.startswith("--jp-")}

@@ -1,0 +1,133 @@
+// The heat map: which pixels or words an answer comes from.
+//
+// State that Python (or the exported page's host) sends:
+//   about      what is explained and how, and the ends of the scale
+//   picture    {image, height, width, heat: a signed byte a pixel}, or {} for a text
+//   words      [[token, score]] of a text
+//   places     [[row, column, score]]: the largest numbers
+//   blend, threshold   in [0, 1]; the page sets them
+//   checked    the page sets it to ask for the sanity check, and is answered with
+//   sanity     [{shuffled, down_to, spearman, spearman_abs}]
+//   notice     one sentence about what went wrong, or ""
+//   offline    true in an exported page
+
+import { bitmap, html, known, number, share } from "../draw.js";
+import { css, grey, ramp, scaleLegend } from "../scale.js";
+
+const NEUTRAL = [200, 200, 200];
+
+function render({ model, el }) {
+  const about = model.get("about"), { image, height, width, heat: raw } = model.get("picture"), words = model.get("words");
+  const heat = raw && new Int8Array(raw.buffer, raw.byteOffset, raw.byteLength);
+  let ground = null;
+
+  const notice = html("p", { class: "notice", role: "status" });
+  const canvas = heat && html("canvas", { width, height, role: "img" });
+  const readout = html("p", { class: "hint readout", role: "status" });
+  const range = (name, spoken) => {
+    const input = html("input", { type: "range", min: 0, max: 100, "aria-label": spoken, oninput: () => (model.set(name, input.value / 100), model.save_changes(), paint()) });
+    input.value = 100 * model.get(name);
+    return input;
+  };
+  const blend = range("blend", "Blend of picture and map"), threshold = range("threshold", "Hide what is weaker than");
+  const cut = html("output");
+  const plain = (plainHeat) => html("details", {}, html("summary", {}, "The numbers"), plainHeat);
+  const table = (head, rows) => html("table", {}, html("thead", {}, html("tr", {}, ...head.map((text) => html("th", { scope: "col" }, text)))),
+    html("tbody", {}, ...rows.map((row) => html("tr", {}, ...row.map((text) => html("td", {}, html("bdi", {}, text)))))));
+  const chips = words.map(([token, score]) => {
+    const mark = html("b", { "aria-hidden": "true" });
+    return { node: html("li", { title: token }, html("bdi", {}, token.trim() || "\u2423"), mark, html("i", {}, number(score))), mark, score };
+  });
+  const colours = ramp([...(about.low ? [about.against] : []), NEUTRAL, ...(about.high ? [about.for] : [])].concat(about.low || about.high ? [] : [NEUTRAL]));
+  const legend = scaleLegend(colours, about.low && about.high ? "0" : "");
+  legend.say(...about.labels);
+  const sanity = html("div", { class: "sanity" });
+
+  const root = html("div", { class: "lens lens-heatmap", role: "region", "aria-label": "Heat map", "data-lm-suppress-shortcuts": "true" },
+    html("article", { class: "page" },
+      html("header", {}, html("p", { class: "crumbs" }, about.model), html("h1", { dir: "auto", title: about.target }, about.target), html("p", { class: "how" }, about.how)),
+      notice,
+      html("div", { class: "body" },
+        html("section", { "aria-label": "Map" }, heat ? html("div", { class: "frame", onpointermove: under, onpointerleave: paint }, canvas) : html("ul", { class: "chips", "aria-label": "Tokens" }, ...chips.map(({ node }) => node)), legend.node, readout),
+        html("section", { class: "side", "aria-label": "Settings and numbers" },
+          html("div", { class: "settings" }, heat && html("label", {}, html("span", {}, "Map over picture"), blend), html("label", {}, html("span", {}, "Hide below ", cut), threshold)),
+          html("h2", {}, "What it explains"), html("p", {}, about.numbers),
+          html("h2", {}, "Does it depend on the model?"), sanity,
+          plain(heat ? table(["row", "column", "score"], model.get("places").map(([r, c, score]) => [String(r + 1), String(c + 1), number(score)])) : table(["token", "score"], words.map(([token, score]) => [token, number(score)])))))));
+  el.replaceChildren(root);
+
+  function paint() {
+    const least = Number(threshold.value) / 100, cover = Number(blend.value) / 100;
+    cut.textContent = `${threshold.value}% of the strongest colour`;
+    let left = 0;
+    if (heat) {
+      const pen = canvas.getContext("2d", { willReadFrequently: true });
+      if (ground) pen.drawImage(ground, 0, 0, width, height);
+      else pen.fillStyle = css(NEUTRAL), pen.fillRect(0, 0, width, height);
+      const pixels = pen.getImageData(0, 0, width, height), { data } = pixels;
+      for (let i = 0; i < heat.length; i++) {
+        const size = Math.abs(heat[i]) / 127;
+        if (!size || size < least) continue;
+        left++;
+        const rgb = heat[i] > 0 ? about.for : about.against, alpha = size * cover;
+        // Neither black nor white below it, so that both colours stand out everywhere.
+        for (let c = 0; c < 3; c++) data[4 * i + c] = (70 + (data[4 * i + c] * 185) / 255) * (1 - alpha) + rgb[c] * alpha;
+      }
+      if (cover > 0) for (let i = 0; i < heat.length; i++) if (!heat[i] || Math.abs(heat[i]) / 127 < least) for (let c = 0; c < 3; c++) data[4 * i + c] = 70 + (data[4 * i + c] * 185) / 255;
+      pen.putImageData(pixels, 0, 0);
+      readout.textContent = `${share(left / heat.length)} of ${heat.length.toLocaleString("en")} pixels drawn.`;
+      const [r, c, score] = model.get("places")[0] ?? [];
+      canvas.setAttribute("aria-label", `Heat map of ${about.target.slice(0, 200)}` + (known(score) ? `; strongest at row ${r + 1}, column ${c + 1}: ${number(score)}` : ""));
+    }
+    for (const { mark, score, node } of chips) {
+      const size = Math.min(1, Math.abs(score ?? 0) / (about.most || 1)), faint = size < least;
+      left += !faint;
+      node.toggleAttribute("data-faint", faint);
+      mark.style.background = faint ? "none" : css(colours[Math.round(255 * (about.low && about.high ? 0.5 + 0.5 * Math.sign(score) * size : about.low ? 1 - size : size))]);
+    }
+    if (!heat) readout.textContent = `${left} of ${chips.length} tokens drawn.`;
+  }
+
+  function under(event) {
+    const box = canvas.getBoundingClientRect();
+    const x = Math.floor(((event.clientX - box.left) / box.width) * width), y = Math.floor(((event.clientY - box.top) / box.height) * height);
+    if (x < 0 || y < 0 || x >= width || y >= height) return;
+    const level = heat[y * width + x];
+    readout.textContent = `Pixel ${x + 1}, ${y + 1}: ${Math.abs(level) === 127 ? "at least " : "about "}${number((level / 127) * about.most, 2)}`;
+  }
+
+  function check() {
+    const rows = model.get("sanity") ?? [];
+    if (rows.length) {
+      const last = rows.at(-1), decided = known(last.spearman) && known(last.spearman_abs);
+      const another = Math.max(Math.abs(last.spearman), Math.abs(last.spearman_abs)) < 0.3;
+      const verdict = !decided ? "The check is undecided: one of the maps is the same everywhere." : another ? "The map depends on the model: with shuffled weights it is another one." : "Beware: much of the map stays when the weights are shuffled. It shows the input more than the model.";
+      sanity.replaceChildren(html("p", { class: "verdict", "data-level": decided && another ? "good" : "doubt" }, verdict),
+        html("p", { class: "hint" }, "Rank correlation with the map of a copy whose weights are shuffled from the top layer down; near 0 in the last row is good (below 0.3 is called another map here)."),
+        table(["layers shuffled", "down to", "correlation", "of sizes"], rows.map((row) => [String(row.shuffled), row.down_to, number(row.spearman, 2), number(row.spearman_abs, 2)])));
+      return;
+    }
+    const may = about.checkable && !model.get("offline");
+    const button = html("button", { type: "button", class: "plain", onclick: () => {
+      if (button.getAttribute("aria-disabled")) return;
+      button.setAttribute("aria-disabled", "true");
+      button.textContent = "Shuffling the weights\u2026";
+      model.set("checked", true);
+      model.save_changes();
+    } }, "Shuffle the weights and compare");
+    sanity.replaceChildren(may ? button : html("p", { class: "hint" }, "The sanity check was not made; .check() makes it."));
+  }
+
+  const said = () => ((notice.textContent = model.get("notice")), check());
+  const follow = () => ((blend.value = 100 * model.get("blend")), (threshold.value = 100 * model.get("threshold")), paint());
+  const changes = { sanity: check, notice: said, blend: follow, threshold: follow };
+  for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
+  check();
+  paint();
+  if (image) bitmap(image).then((found) => ((ground = grey(found)), paint()));
+  return () => {
+    for (const [name, act] of Object.entries(changes)) model.off(`change:${name}`, act);
+  };
+}
+
+export default { render };

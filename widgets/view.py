@@ -1,0 +1,105 @@
+"""What every view is: traits, an ES module, a style sheet, and answers to take home."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from lens.errors import BadInput
+from lens.widgets import host
+
+#: In a notebook that is read where no kernel and no widget can be: on a code host, in a mail.
+ASIDE = "This view is alive in a running notebook; lens.widgets.export_notebook takes it home."
+
+
+class View(anywidget.AnyWidget):
+    """A widget that is as alive in one HTML file as in a notebook.
+
+    A view has ``_esm = module(HERE / "x.js")``, ``_css = styles(HERE / "x.css")``, traits that are
+    synced, and `answers`: what its page may ask for when there is no kernel. Its script knows by
+    `offline` that it stands in such a page.
+    """
+
+    offline = traitlets.Bool(False).tag(sync=True)
+
+    @property
+    def heading(self) -> str:
+        """The title of a page that shows it."""
+        return type(self).__name__
+
+    def answers(self) -> host.Answers:
+        """For each trait through which its page asks, and each value: the traits that answer."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """Give the traits that its page starts with: its own, as they are."""
+        outside = anywidget.AnyWidget.class_traits()
+        names = [name for name in self.traits(sync=True) if name not in outside]
+        own = {name: getattr(self, name) for name in names if not name.startswith("_")}
+        return {**own, "offline": True}
+
+    def hosted(self) -> host.Hosted:
+        """Give all that a page needs to show it."""
+        answers = self.answers()  # first: to answer may change what is shown
+        return host.Hosted(str(self._esm), str(self._css), self.state(), answers)
+
+    def save(self, path: str | Path, *, beside: Sequence[View] = ()) -> Path:
+        """Write one HTML file that needs no kernel and no network.
+
+        Parameters
+        ----------
+        path
+            Ends in ``.html``. Missing folders are made.
+        beside
+            Other views that the same page shows below this one. What is chosen in one of them is
+            shown in the others where they have it.
+
+        Raises
+        ------
+        BadInput
+            For another kind of file.
+        """
+        return save(path, self, *beside)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        made = super()._repr_mimebundle_(**kwargs)
+        if made is None:
+            return None
+        data, metadata = made if isinstance(made, tuple) else (made, {})
+        return {**data, "text/html": f"<p><i>{ASIDE}</i></p>"}, metadata
+
+
+def save(path: str | Path, *views: View, title: str | None = None) -> Path:
+    """Write views as one HTML file that needs no kernel and no network.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.html``. Missing folders are made.
+    *views
+        One below the other.
+    title
+        The window's; what the first view calls itself if not given.
+
+    Raises
+    ------
+    BadInput
+        For another kind of file, or where there is nothing to save.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise BadInput(f"A view is saved as .html, not as {path.name!r}.")
+    if not views:
+        raise BadInput("There is nothing to save: give at least one view.")
+    for view in views:
+        if not isinstance(view, View):
+            raise BadInput(f"A page shows views of lens, not a {type(view).__name__}.")
+    hosted = [view.hosted() for view in views]
+    text = host.page_of(title or views[0].heading, hosted)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
