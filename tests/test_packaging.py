@@ -44,6 +44,7 @@ def test_every_data_file_is_declared():
 def test_files_stay_small_enough_to_ship():
     here = Path(lens.__file__).parent
     weights = list((here / "zoo/weights").glob("*.safetensors"))
-    assert {path.stem for path in weights} == set(zoo.names())
+    beside = {"glyph-generator", "glyph-discriminator"}
+    assert {path.stem for path in weights} == {*zoo.names(), *beside}
     assert all(path.stat().st_size < 25 * 2**20 for path in weights)
     assert (here / "data/glyphs.webp").stat().st_size < 8 * 2**20

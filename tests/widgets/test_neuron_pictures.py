@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from lens.errors import BadInput
-from lens.widgets.neuron.pictures import Pictures, _twin
+from lens.widgets.neuron.pictures import Pictures
+from lens.widgets.twin import twin
 
 WAIT = 20
 
@@ -110,20 +111,20 @@ def test_without_pictures_nothing_starts():
 
 
 def test_a_twin_shares_weights_and_nothing_else(tiny_rn):
-    twin = _twin(tiny_rn)
-    for own, shared in zip(twin.module.parameters(), tiny_rn.module.parameters(), strict=True):
+    other = twin(tiny_rn)
+    for own, shared in zip(other.module.parameters(), tiny_rn.module.parameters(), strict=True):
         assert own.data_ptr() == shared.data_ptr()
         assert shared.requires_grad and not own.requires_grad
     tiny_rn.module.train()
-    site = twin.site("image.layer4")
+    site = other.site("image.layer4")
     calls = []
     site.module.register_forward_hook(lambda *_: calls.append(1))
     batch = torch.zeros(1, 3, 64, 64)
     tiny_rn.run("image", batch)
     assert not calls
-    assert not twin.module.training
+    assert not other.module.training
     assert tiny_rn.module.training
-    assert twin.fingerprint == tiny_rn.fingerprint
+    assert other.fingerprint == tiny_rn.fingerprint
     tiny_rn.module.eval()
-    assert torch.equal(twin.run("image", batch), tiny_rn.run("image", batch))
-    assert isinstance(twin.module, nn.Module) and twin.module is not tiny_rn.module
+    assert torch.equal(other.run("image", batch), tiny_rn.run("image", batch))
+    assert isinstance(other.module, nn.Module) and other.module is not tiny_rn.module

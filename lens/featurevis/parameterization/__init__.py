@@ -7,7 +7,9 @@ objectives.
 
 There are ``Fourier`` (the default), ``Pixel``, ``Pyramid`` (a Laplacian pyramid), ``Maco`` (only
 the phases, under the magnitudes of photographs), ``Cppn`` (a network from places to colours),
-``Strokes`` (a drawing in Bezier curves) and ``Generator`` (any module that makes images).
+``Strokes`` (a drawing in Bezier curves) and ``Generator`` (any module that makes images; what
+``lens.featurevis.stylegan`` makes is one). ``Aligned`` lets the images of a batch share a base,
+``Chosen`` starts them at draws that were looked at before.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor, nn
 
+    from lens.featurevis.parameterization.aligned import Aligned
+    from lens.featurevis.parameterization.chosen import Chosen
     from lens.featurevis.parameterization.cppn import Cppn
     from lens.featurevis.parameterization.fourier import Fourier
     from lens.featurevis.parameterization.generator import Generator
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from lens.featurevis.parameterization.strokes import Strokes
 
 __all__ = [
+    "Aligned",
+    "Chosen",
     "Cppn",
     "Fourier",
     "Generator",
@@ -46,6 +52,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "Aligned": "aligned",
+    "Chosen": "chosen",
     "Cppn": "cppn",
     "Fourier": "fourier",
     "Generator": "generator",
@@ -55,7 +63,7 @@ _HOME = {
     "Spectrum": "spectrum",
     "Strokes": "strokes",
 }
-_BY_NAME = {name.lower(): name for name in _HOME if name != "Spectrum"}
+_BY_NAME = {name.lower(): name for name in sorted(_HOME) if name != "Spectrum"}
 
 
 class Parameterization(Protocol):
@@ -116,6 +124,8 @@ def from_recipe(
             + suggestion(str(name), _BY_NAME)
         )
     module = import_module(f"{__name__}.{name}")
+    if "own" in settings:  # one around another
+        settings["own"] = from_recipe(settings["own"], modules)
     try:
         if name == "generator":
             return module.from_settings(settings, modules)

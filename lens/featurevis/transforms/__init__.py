@@ -1,12 +1,14 @@
 """What an image has to withstand at every step, drawn for every image by itself.
 
 ``moves`` of ``jitter``, ``scale`` and ``rotate`` in one resampling (``standard`` is lucid's
-recipe); ``crops``, several views of each image; ``blur``, ``noise``, ``colour``, ``cutout``.
-``compose`` does any of them one after another: all are immutable values with a ``recipe``.
+recipe); ``crops`` and ``cutouts``, several views of each image; ``blur``, ``noise``, ``colour``,
+``cutout``. ``compose`` does any of them one after another: all are immutable values with a
+``recipe``.
 """
 
 from lens.featurevis.transforms.composed import Composed, Transform, compose, from_recipe, maco
 from lens.featurevis.transforms.crops import Crops, crops
+from lens.featurevis.transforms.cutouts import Cutouts, cutouts
 from lens.featurevis.transforms.geometry import (
     GREY,
     Move,
@@ -35,6 +37,7 @@ __all__ = [
     "Composed",
     "Crops",
     "Cutout",
+    "Cutouts",
     "Move",
     "Moves",
     "Noise",
@@ -44,6 +47,7 @@ __all__ = [
     "compose",
     "crops",
     "cutout",
+    "cutouts",
     "from_recipe",
     "jitter",
     "maco",

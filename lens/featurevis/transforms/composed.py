@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from lens.errors import BadInput, suggestion
 from lens.featurevis.transforms import geometry
 from lens.featurevis.transforms.crops import Crops
+from lens.featurevis.transforms.cutouts import Cutouts
 from lens.featurevis.transforms.geometry import Moves
 from lens.featurevis.transforms.pixels import Blur, Colour, Cutout, Noise
 
@@ -20,6 +21,7 @@ _MOVES = ("jitter", "scale", "rotate")
 _BY_KIND: dict[str, Callable[..., Transform]] = {
     "moves": geometry.from_steps,
     "crops": Crops,
+    "cutouts": Cutouts,
     "blur": Blur,
     "noise": Noise,
     "colour": Colour,

@@ -12,6 +12,7 @@ from lens.featurevis import objectives as o
 from lens.featurevis import visualize
 from lens.featurevis.looking import look, undisturbed
 from lens.featurevis.measures import MEASURES, measure
+from lens.featurevis.transforms import crops
 
 close = {"rtol": 1e-3, "atol": 1e-5}
 
@@ -161,6 +162,20 @@ def test_a_modules_score(resnet, pixels, tmp_path):
         o.score(3)
     with pytest.raises(BadInput, match="one number an image: 1, not"):
         visualize(o.unit(unit) + o.score(nn.Identity()), steps=1, progress=False)
+
+
+def test_a_logit_counts_once_an_image_and_as_the_log_of_its_probability(resnet):
+    calls = []
+    judge = Bright().eval()
+    judge.register_forward_hook(lambda module, args, out: calls.append(len(args[0])))
+    whole = 0 * o.unit(resnet.site("image.layer1").unit(0)) + o.score(judge, logit=True)
+    assert "score(Bright, logit=True)" in repr(whole)
+    vis = visualize([whole] * 2, steps=1, transforms=crops(3), progress=False)
+    assert set(calls) == {2}
+    logits = judge(torch.from_numpy(vis.images).permute(0, 3, 1, 2).float() / 255).flatten()
+    assert vis.values == pytest.approx(-np.log1p(np.exp(-logits.detach().numpy())), abs=1e-5)
+    back = o.from_recipe(json.loads(json.dumps(whole.recipe())), resnet, [judge])
+    assert back.recipe() == whole.recipe()
 
 
 def test_accentuation_balances_the_two_gradients_once(resnet, photo, as_pixels):

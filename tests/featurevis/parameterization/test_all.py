@@ -13,6 +13,8 @@ from lens.errors import BadInput
 from lens.featurevis import parameterization
 from lens.featurevis.optimize import generator
 from lens.featurevis.parameterization import (
+    Aligned,
+    Chosen,
     Cppn,
     Fourier,
     Generator,
@@ -56,6 +58,7 @@ KINDS = [
     Cppn(),
     Strokes(strokes=6),
     Generator(PAINTER, (6,)),
+    Chosen(Fourier(), ((generator(0, 1, 0).initial_seed(), 3),)),
 ]
 every = pytest.mark.parametrize("kind", KINDS, ids=name)
 
@@ -113,6 +116,12 @@ anything = st.one_of(
     st.builds(Strokes, strokes=st.integers(1, 99), opacity=st.floats(0.1, 0.9), width=finite),
     st.builds(Maco, st.sampled_from(["photographs", "glyphs"])),
     st.builds(Maco, finite.map(lambda x: x * torch.ones(3, 16, 9))),
+    st.builds(Aligned, st.just(Fourier()), finite, finite),
+    st.builds(
+        Chosen,
+        st.just(Generator(PAINTER, (6,))),
+        st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 9))),
+    ),
     st.builds(Generator, st.just(PAINTER), st.just((6,)), st.floats(0, 1), st.floats(0, 0.99)),
 )
 
@@ -124,8 +133,15 @@ def test_recipes_come_back(kind):
     hash(kind)
 
 
+def test_an_image_starts_at_the_draw_that_was_chosen():
+    kind = Chosen(Pixel(), ((generator(0, 1, 0).initial_seed(), 2),))
+    plain, chosen = kind.start((8, 8), generators(0, 1))
+    assert torch.equal(plain, Pixel().start((8, 8), generators(0))[0])
+    assert torch.equal(chosen, Pixel().start((8, 8), generators(1) * 3)[2])
+
+
 def test_a_wrong_recipe_is_said():
-    with pytest.raises(BadInput, match="'wavelet'; there are cppn, fourier"):
+    with pytest.raises(BadInput, match="'wavelet'; there are aligned, chosen, cppn"):
         from_recipe({"name": "wavelet"})
     with pytest.raises(BadInput, match="Did you mean fourier"):
         from_recipe({"name": "furier"})

@@ -46,9 +46,24 @@ def test_a_mapping_is_truncated_towards_its_mean():
     assert w.shape == (2, 5)
     with torch.no_grad():
         drawn = torch.randn(4096, 4, generator=torch.Generator().manual_seed(0))
-        mean = mapping(drawn).mean(0)
-        want = (painter(mean + 0.25 * (w - mean)) + 1) / 2
+        mapped = mapping(drawn)
+        mean, spread = mapped.mean(0), mapped.std(0, unbiased=False)
+        z = torch.stack([torch.randn(4, generator=own) for own in generators()])
+        torch.testing.assert_close(mean + spread * w, mapping(z), atol=1e-5, rtol=0)
+        want = (painter(mean + 0.25 * spread * w) + 1) / 2
         torch.testing.assert_close(kind.pixels(w, (6, 6)), want, atol=1e-5, rtol=0)
+        own = Generator(painter, (4,), truncation=0.25, mapping=mapping, space="z")
+        assert torch.equal(own.start((6, 6), generators()), z)
+        torch.testing.assert_close(own.pixels(z, (6, 6)), want, atol=1e-5, rtol=0)
+
+
+def test_a_number_of_w_that_never_changes_stays():
+    mapping = nn.Linear(4, 5)
+    mapping.weight.data[2] = 0
+    kind = Generator(Painter().eval(), (4,), mapping=mapping)
+    w = kind.start((6, 6), generators())
+    assert w.isfinite().all() and not w[:, 2].any()
+    assert kind.pixels(w, (6, 6)).isfinite().all()
 
 
 def test_the_module_is_left_as_it_was():
@@ -85,11 +100,17 @@ def test_what_is_no_image_is_refused():
         Generator(spoilt, (5,)).start((6, 6), generators())
 
 
+def test_a_range_that_cannot_be_is_said():
+    with pytest.raises(BadInput, match="low=-1, high=1 is the range"):
+        Generator(Painter(), (5,), low=0, high=1).start((6, 6), generators())
+
+
 def test_wrong_settings_are_said():
     painter = Painter()
     for wrong, sentence in [
         ({"truncation": 2}, "truncation lies between 0 and 1, not 2"),
         ({"averaging": 1.0}, "averaging lies between 0 and 1, 1 excluded"),
+        ({"space": "w+"}, "space is 'w' or 'z', not 'w\\+'"),
         ({"low": 0, "high": 255}, r"range is \(-1, 1\) or \(0, 1\), not \(0, 255\)"),
     ]:
         with pytest.raises(BadInput, match=sentence):
