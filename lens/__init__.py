@@ -9,7 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lens import attribution, capture, data, edit, errors, featurevis, neurons, store, zoo
+    from lens import (
+        attribution,
+        capture,
+        data,
+        edit,
+        errors,
+        featurevis,
+        figures,
+        neurons,
+        store,
+        zoo,
+    )
     from lens.attribution.explain import attribute
     from lens.capture.attention import attention
     from lens.capture.tracing import trace
@@ -39,6 +50,7 @@ _ROOMS = (
     "edit",
     "errors",
     "featurevis",
+    "figures",
     "neurons",
     "store",
     "widgets",
@@ -60,6 +72,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "edit",
     "errors",
     "featurevis",
+    "figures",
     "neurons",
     "store",
     "widgets",
