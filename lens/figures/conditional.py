@@ -207,7 +207,9 @@ def _drawn(frame: pd.DataFrame, order: list[str], title: str, across: float, ste
     above = area(drawing, left, top, inner, 10)
     above.bar(middle, counts, width=step, color=OTHER, edgecolor="white", linewidth=0.3)
     above.set_yscale("log")
-    above.set(xticks=[], ylim=(0.7, counts.max() * 1.5), xlim=(frame["low"].min(), frame["high"].max()))
+    above.set(
+        xticks=[], ylim=(0.7, counts.max() * 1.5), xlim=(frame["low"].min(), frame["high"].max())
+    )
     decades = [10**e for e in range(0, 9, 2) if 10**e <= counts.max()]
     above.set_yticks(decades, [f"{tick:,}" for tick in decades])
     above.minorticks_off()
@@ -219,7 +221,9 @@ def _drawn(frame: pd.DataFrame, order: list[str], title: str, across: float, ste
     for i, name in enumerate(order):
         share = np.nan_to_num(frame[name].to_numpy())
         colour = OTHER if name == _OTHER else CATEGORIES[i]
-        axes.bar(middle, share, width=step, bottom=base, color=colour, edgecolor="white", linewidth=0.3)
+        axes.bar(
+            middle, share, width=step, bottom=base, color=colour, edgecolor="white", linewidth=0.3
+        )
         base += share
         line = top + 12 + i * 4.2
         mark = area(drawing, left + inner + 2, line + 0.4, 2.2, 2.2)

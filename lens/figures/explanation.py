@@ -87,7 +87,10 @@ def _places(attribution: Attribution, across: float) -> list[tuple[float, float,
 
 
 def _tokens(
-    drawing: Any, attribution: Attribution, places: list[tuple[float, float, float, str]], top: float
+    drawing: Any,
+    attribution: Attribution,
+    places: list[tuple[float, float, float, str]],
+    top: float,
 ) -> None:
     assert attribution.scores is not None
     most = strength(attribution.scores) or 1.0
@@ -114,11 +117,8 @@ def _legend(drawing: Any, attribution: Attribution, top: float, across: float) -
     stops = ([blue] if low else []) + [none] + ([red] if high else [])
     if len(stops) > 1:
         bar = area(drawing, 1, top, across - 2, 1.8)
-        colours = LinearSegmentedColormap.from_list("legend", stops)
-        bar.pcolormesh(
-            np.linspace(0, 1, 65), [0, 1], np.linspace(0, 1, 64)[None],
-            cmap=colours, edgecolors="face", linewidth=0.1,
-        )  # fmt: skip
+        ramp = LinearSegmentedColormap.from_list("legend", stops)(np.linspace(0, 1, 256))
+        bar.imshow(ramp[None, :, :3], aspect="auto")
         bar.set_axis_off()
     left, right = labels(attribution)
     room = across / 2 - 4

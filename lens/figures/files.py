@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from lens.figures.paper import clean
 from lens.figures.style import FACES, FALLBACK, FAMILY, house_style
@@ -34,10 +33,9 @@ def svg(drawing: Drawing, title: str) -> bytes:
     faces = "".join(_faces(plain))
     if _STYLE not in plain:
         raise RuntimeError("matplotlib's SVG has no style sheet to put the faces into.")
-    named = plain.replace(_STYLE, _STYLE + faces, 1)
-    # What a screen reader says; matplotlib writes the title as metadata alone.
-    named = re.sub(r"(<svg\b)", rf'\1 role="img" aria-label="{_attribute(title)}"', named, count=1)
-    return named.encode()
+    # To a screen reader it is one picture, called by its <title>.
+    named = plain.replace("<svg ", '<svg role="img" ', 1)
+    return named.replace(_STYLE, _STYLE + faces, 1).encode()
 
 
 def pdf(drawing: Drawing, title: str) -> bytes:
@@ -122,7 +120,3 @@ def _fallback(weight: int) -> Path:
     from matplotlib.font_manager import FontProperties, findfont
 
     return Path(findfont(FontProperties(family=[FALLBACK], weight=weight)))
-
-
-def _attribute(text: str) -> str:
-    return escape(clean(text), {'"': "&quot;"}).replace("\\", "\\\\")

@@ -31,9 +31,7 @@ def paper(width: float, height: float) -> Drawing:
 def area(drawing: Drawing, left: float, top: float, width: float, height: float) -> Axes:
     """Axes at a place in mm."""
     full, tall = drawing.get_size_inches() * INCH
-    return drawing.add_axes(
-        (left / full, 1 - (top + height) / tall, width / full, height / tall)
-    )
+    return drawing.add_axes((left / full, 1 - (top + height) / tall, width / full, height / tall))
 
 
 def say(
@@ -113,7 +111,5 @@ def length(line: str, size: float = BODY, bold: bool = False) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextToPath
 
-    face = FontProperties(
-        family=[FAMILY, FALLBACK], size=size, weight="bold" if bold else "normal"
-    )
+    face = FontProperties(family=[FAMILY, FALLBACK], size=size, weight="bold" if bold else "normal")
     return TextToPath().get_text_width_height_descent(line, face, ismath=False)[0] * POINT

@@ -145,7 +145,12 @@ def _drawn(frame: pd.DataFrame, title: str, across: float) -> Any:
     colours.set_bad("white")
     most = float(np.nanmax(np.abs(z))) or 1.0
     heat = axes.pcolormesh(
-        np.ma.masked_invalid(z), cmap=colours, vmin=-most, vmax=most, edgecolors="white", linewidth=0.3
+        np.ma.masked_invalid(z),
+        cmap=colours,
+        vmin=-most,
+        vmax=most,
+        edgecolors="white",
+        linewidth=0.3,
     )
     axes.invert_yaxis()
     axes.set_axis_off()

@@ -132,7 +132,13 @@ def _tested(found: NeuronCard) -> str:
 
 
 def _responses(
-    drawing: Any, found: NeuronCard, concepts: list, kinds: list, left: float, top: float, wide: float
+    drawing: Any,
+    found: NeuronCard,
+    concepts: list,
+    kinds: list,
+    left: float,
+    top: float,
+    wide: float,
 ) -> None:
     """A line a concept, a mark a rendering: mean responses."""
     tall = 3.6 * len(concepts)
