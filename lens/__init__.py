@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         featurevis,
         figures,
         neurons,
+        projection,
         store,
         zoo,
     )
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lens.featurevis import visualize
     from lens.neurons.multimodal import multimodal
     from lens.opening import load, wrap
+    from lens.projection import project
     from lens.widgets.neuron import neuron
 
 __version__ = "0.1.0"
@@ -42,6 +44,7 @@ _VERBS = {
     "visualize": "lens.featurevis",
     "multimodal": "lens.neurons.multimodal",
     "neuron": "lens.widgets.neuron",
+    "project": "lens.projection",
 }
 _ROOMS = (
     "attribution",
@@ -52,6 +55,7 @@ _ROOMS = (
     "featurevis",
     "figures",
     "neurons",
+    "projection",
     "store",
     "widgets",
     "zoo",
@@ -67,6 +71,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "visualize",
     "multimodal",
     "neuron",
+    "project",
     "attribution",
     "data",
     "edit",
@@ -74,6 +79,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "featurevis",
     "figures",
     "neurons",
+    "projection",
     "store",
     "widgets",
     "zoo",

@@ -19,7 +19,9 @@ from servers import KERNEL, PATIENCE, environment, free_port, served
 # Without these, Chromium looks for updates and for its maker's hosts at every start.
 FLAGS = [
     "--no-sandbox",
-    "--disable-gpu",
+    # WebGL without a graphics card.
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

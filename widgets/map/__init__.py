@@ -1,0 +1,5 @@
+"""The embedding map."""
+
+from lens.widgets.map.view import EmbeddingMap
+
+__all__ = ["EmbeddingMap"]
