@@ -142,7 +142,6 @@ def _drawn(frame: pd.DataFrame, title: str, across: float) -> Any:
 
     axes = area(drawing, _LABELS, top, inner, tall)
     colours = LinearSegmentedColormap.from_list("lens", ["#0571b0", "#f7f7f7", "#ca0020"])
-    colours.set_bad("white")
     most = float(np.nanmax(np.abs(z))) or 1.0
     heat = axes.pcolormesh(
         np.ma.masked_invalid(z),
