@@ -175,24 +175,27 @@ def _measure(home: Path, chosen: argparse.Namespace) -> None:
     server = None
     try:
         began = time.perf_counter()
-        lab = ["jupyter", "lab", "--no-browser", f"--port={PORT}", "--allow-root",
-               f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={repository}"]  # fmt: skip
+        lab = ["jupyter", "lab", "--no-browser", f"--port={PORT}", "--allow-root"]
+        lab += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={repository}"]
         with (home / "server.log").open("w") as log:
             server = limit.start(
                 ["./binder/start", *lab], cwd=repository, env=_env(env), stdout=log, stderr=log
             )
         page = _fetched("files/pages/index.html", server)
-        print(f"time to the first view, a page made beforehand: {time.perf_counter() - began:.1f} s "
-              f"after the start ({page / 1000:.1f} kB of HTML)")  # fmt: skip
+        took = time.perf_counter() - began
+        print(f"first view, a page made beforehand: {took:.1f} s after the start ({page:,} bytes)")
         alone = limit.peak
         print(f"JupyterLab alone: peak {alone / 2**20:.0f} MiB", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             told = _run(limit, repository, env, chosen.notebook, Path(folder))
-        print(f"{chosen.notebook}: first picture or table {told['first']:.1f} s after the kernel was "
-              f"asked for, all {told['cells']} cells {told['whole']:.1f} s")  # fmt: skip
+        print(f"{chosen.notebook}, {told['cells']} cells: first picture or table after", end=" ")
+        print(f"{told['first']:.1f} s of running, the last after {told['whole']:.1f} s")
         fits = limit.peak <= limit.size and not limit.ends()
-        print(f"peak memory, JupyterLab and kernel: {limit.peak / 2**20:.0f} MiB of {chosen.limit} "
-              f"({'fits' if fits else 'DOES NOT FIT'}; ended for memory: {limit.ends()})")  # fmt: skip
+        said = "fits" if fits else "DOES NOT FIT"
+        print(
+            f"peak of JupyterLab and kernel: {limit.peak / 2**20:.0f} MiB of {chosen.limit}", end=""
+        )
+        print(f" ({said}; processes ended for want of memory: {limit.ends()})")
     finally:
         if server is not None:
             with suppress(ProcessLookupError):

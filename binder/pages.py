@@ -21,7 +21,8 @@ PAGE = """<!DOCTYPE html>
 <title>lens: what units want to see</title>
 <style>
   :root {{ color-scheme: light dark; }}
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }}
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto;
+         padding: 0 1rem; }}
   h1 {{ font-size: 1.6rem; margin-bottom: .2rem; }}
   img {{ width: 100%; height: auto; border-radius: 8px; }}
   a {{ color: inherit; }}
@@ -30,12 +31,14 @@ PAGE = """<!DOCTYPE html>
 </head>
 <body>
 <h1>What units want to see</h1>
-<p>Units of a small CLIP model that answer to one idea, whether it is pictured, drawn or written. These pages were
-made beforehand: nothing is running yet. <a href="{unit}">Open the page of the best unit</a>, or a notebook:</p>
+<p>Units of a small CLIP model that answer to one idea, whether it is pictured, drawn or written.
+These pages were made beforehand: nothing is running yet.
+<a href="{unit}">Open the page of the best unit</a>, or a notebook:</p>
 <ol>
 {notebooks}
 </ol>
-<a href="{unit}"><img src="{sheet}" alt="{count} units: what each wants to see, beside the stimuli that excite it most"></a>
+<a href="{unit}"><img src="{sheet}"
+  alt="{count} units: what each wants to see, beside the stimuli that excite it most"></a>
 </body>
 </html>
 """
