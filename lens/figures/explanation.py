@@ -110,10 +110,10 @@ def _tokens(
 
 
 def _legend(drawing: Any, attribution: Attribution, top: float, across: float) -> None:
-    from matplotlib.colors import LinearSegmentedColormap, to_hex
+    from matplotlib.colors import LinearSegmentedColormap
 
     low, high, _ = ends(attribution.values)
-    red, blue, none = (to_hex(np.array(c) / 255) for c in (FOR, AGAINST, (200, 200, 200)))
+    red, blue, none = ("#{:02x}{:02x}{:02x}".format(*c) for c in (FOR, AGAINST, (200, 200, 200)))
     stops = ([blue] if low else []) + [none] + ([red] if high else [])
     if len(stops) > 1:
         bar = area(drawing, 1, top, across - 2, 1.8)

@@ -182,6 +182,7 @@ def _drawn(frame: pd.DataFrame, title: str, across: float) -> Any:
     bar = area(drawing, _LABELS + inner + 3, top, 2.2, max(min(tall, 40.0), 14.0))
     scale = drawing.colorbar(heat, cax=bar)
     scale.outline.set_linewidth(0.4)
-    scale.solids.set_edgecolor("face")
+    if scale.solids is not None:  # no light seams between its steps
+        scale.solids.set_edgecolor("face")
     bar.set_title("z", fontsize=SMALL, pad=2)
     return drawing

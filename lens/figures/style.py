@@ -93,7 +93,8 @@ def house_style() -> Iterator[None]:
         # A character that no face has is drawn as a box; that need not be said every time.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
+        for name, value in _SETTINGS.items():
+            matplotlib.rcParams[name] = value  # type: ignore[index]
         yield
 
 
