@@ -62,6 +62,7 @@ class Limit:
 
     def __init__(self, size: int) -> None:
         self.size, self.group, self.peak, self.exceeded = size, _group(size), 0, False
+        self.anonymous = 0
         self.how = (
             f"a memory cgroup ({self.group})"
             if self.group
@@ -85,8 +86,10 @@ class Limit:
     def _watch(self) -> None:
         while not self._done.wait(0.1):
             own = _tree(self._roots)
-            size = sum(_pss(pid) for pid in own)
-            self.peak = max(self.peak, size)
+            sizes = [_sizes(pid) for pid in own]
+            size = sum(pss for pss, _ in sizes)
+            if size > self.peak:
+                self.peak, self.anonymous = size, sum(anonymous for _, anonymous in sizes)
             if size > self.size and self.group is None:
                 self.exceeded = True
                 for pid in own:
@@ -190,18 +193,23 @@ def _measure(home: Path, chosen: argparse.Namespace) -> None:
             told = _run(limit, repository, env, chosen.notebook, Path(folder))
         print(f"{chosen.notebook}, {told['cells']} cells: first picture or table after", end=" ")
         print(f"{told['first']:.1f} s of running, the last after {told['whole']:.1f} s")
-        fits = limit.peak <= limit.size and not limit.ends()
-        said = "fits" if fits else "DOES NOT FIT"
-        print(
-            f"peak of JupyterLab and kernel: {limit.peak / 2**20:.0f} MiB of {chosen.limit}", end=""
-        )
-        print(f" ({said}; processes ended for want of memory: {limit.ends()})")
+        peak, own = limit.peak / 2**20, limit.anonymous / 2**20
+        print(f"peak of JupyterLab and kernel: {peak:.0f} MiB of {chosen.limit}, {own:.0f} of them")
+        print("not backed by a file;", _verdict(limit))
     finally:
         if server is not None:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGTERM)
             server.wait(timeout=20)
         limit.close()
+
+
+def _verdict(limit: Limit) -> str:
+    if limit.ends():
+        return f"DOES NOT FIT: {limit.ends()} processes ended for want of memory"
+    if limit.peak > limit.size:  # pages of libraries are dropped, and read again when needed
+        return "runs to its end within the limit, but only since pages of files can be dropped"
+    return "fits"
 
 
 def _run(limit: Limit, repository: Path, env: Path, name: str, folder: Path) -> dict:
@@ -281,11 +289,13 @@ def _tree(roots: Sequence[int]) -> list[int]:
     return found
 
 
-def _pss(pid: int) -> int:
-    with suppress(OSError, StopIteration):
-        rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        return int(next(row for row in rows if row.startswith("Pss:")).split()[1]) * 1024
-    return 0
+def _sizes(pid: int) -> tuple[int, int]:
+    """Bytes in memory, pages shared by processes counted once; and those no file can give again."""
+    with suppress(OSError, KeyError, ValueError):
+        rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        told = {row.split(":")[0]: int(row.split()[1]) * 1024 for row in rows}
+        return told["Pss"], told["Anonymous"]
+    return 0, 0
 
 
 def _arguments() -> argparse.Namespace:
