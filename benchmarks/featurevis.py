@@ -238,11 +238,12 @@ def sources(names: Sequence[str]) -> dict[str, object]:
     """Parameterizations by name or formula: ``Fourier``, ``Fourier(decay=1.5)``."""
     found = {}
     for name in names:
-        if not hasattr(parameterization, name.split("(")[0]):
-            print(f"\nno parameterization is called {name.split('(')[0]}: left out")
+        called = name.split("(")[0]
+        if not hasattr(parameterization, called):
+            print(f"\nno parameterization is called {called}: left out")
             continue
         text = name if "(" in name else f"{name}()"
-        found[name] = eval(text, {"__builtins__": {}}, vars(parameterization))
+        found[name] = eval(text, {"__builtins__": {}}, {called: getattr(parameterization, called)})
     return found
 
 
@@ -328,7 +329,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="pixels a side; the model's own by default")
     parser.add_argument("--per-cell", type=int, default=2, help="stimuli a concept and rendering")
     parser.add_argument("--sheet", type=Path, help="a PNG of the images side by side")
-    parser.add_argument("--parameterizations", nargs="+", default=["Fourier", "Pixel", "Maco"])
+    parser.add_argument(
+        "--parameterizations", nargs="+", default=["Fourier", "Pixel", "Pyramid", "Maco"]
+    )
     options = parser.parse_args()
     if options.peers:
         sys.path.append(str(options.peers.resolve()))

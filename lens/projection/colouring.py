@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["DARK", "LIGHT", "NONE", "RAMP_DARK", "RAMP_LIGHT", "Colouring", "colouring", "ramp"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "NONE",
+    "RAMP_DARK",
+    "RAMP_LIGHT",
+    "Colouring",
+    "clearest",
+    "colouring",
+    "ramp",
+]
 
 # Okabe & Ito's (2008) hues, in an order in which neighbours differ in lightness too; black and
 # yellow, which either paper would swallow, gave way to purple and olive. At 3 to 1 or more on
@@ -100,6 +113,15 @@ def categories(name: str, values: Iterable[Any]) -> Colouring:
     codes = place[inverse] if len(told) else np.zeros(0, np.int32)
     names = [str(found[i]) for i in order] or ["(none)"]
     return Colouring(name, names, codes.astype(np.int32), np.full(len(told), np.nan, np.float32))
+
+
+def clearest(columns: pd.DataFrame) -> str | None:
+    """Name the first column whose values all have a colour of their own; None if none has."""
+    for name, values in columns.items():
+        found = colouring(str(name), values)
+        if found.is_number or len(found.names) <= len(LIGHT):
+            return str(name)
+    return None
 
 
 def ramp(anchors: Sequence[str], share: float) -> str:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from lens.errors import BadInput, suggestion
 from lens.projection.asking import Asked
 from lens.projection.clusters import cluster_table, found_clusters
-from lens.projection.colouring import Colouring, categories, colouring
+from lens.projection.colouring import Colouring, categories, clearest, colouring
 from lens.projection.gathering import Gathered
 from lens.projection.labelled import Labelled
 from lens.projection.labelling import Labels
@@ -220,7 +220,7 @@ class Projection:
         ----------
         by : str, Unit, array or None
             One of `colourings`; a unit or its name, for its activation; a phrase in quotes or after
-            "how ", such as ``'"red"'`` or ``"how red"``; one value a point; None for the first.
+            "how ", such as ``"how red"``; one value a point; None for the clearest column.
 
         Raises
         ------
@@ -228,7 +228,7 @@ class Projection:
             If there is nothing of that name, with the nearest ones.
         """
         if by is None:
-            by = next(iter(self.colourings), "kind")
+            by = clearest(self.points.columns) or next(iter(self.colourings), "kind")
         if isinstance(by, Unit):
             return colouring(f"{by.site.name}/{by.index}", self.activation(by))
         if not isinstance(by, str):
