@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lens.sites import Site
     from lens.widgets.neuron import NeuronPage
 
-NOTEBOOK = "01_multimodal_neurons.ipynb"
+NOTEBOOK = "02_multimodal_neurons.ipynb"
 
 # What fits into a minute on two cores: one vendor's pictures stand for all pictures.
 RENDERINGS = ("cartoon", "drawing", "word")

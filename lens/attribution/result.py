@@ -124,27 +124,31 @@ class Attribution:
         return overlay(self.heat, self.picture, alpha)
 
     def save(self, path: str | Path) -> Path:
-        """Write a picture, or a page that needs no kernel and no network.
+        """Write a picture, a report figure, or a page that needs no kernel and no network.
 
-        A PNG shows picture, overlay and legend with numbers, or the tokens of a text; an HTML page
-        is the heat map with its settings.
+        A PNG shows picture, overlay and legend with numbers, or the tokens of a text; SVG and PDF
+        are the same as vectors (`lens.figures.explanation`); an HTML page is the heat map with its
+        settings.
 
         Raises
         ------
         BadInput
-            If the name ends neither in .png nor in .html, or its folder does not exist.
+            If the name ends in none of .png, .svg, .pdf and .html, or its folder does not exist.
         """
         from lens.attribution.figure import figure
 
         path = Path(path)
-        if path.suffix.lower() not in (".png", ".html"):
+        if path.suffix.lower() not in (".png", ".svg", ".pdf", ".html"):
             raise BadInput(
-                f"{path.name!r} should end in .png or .html, as an attribution is saved."
+                f"{path.name!r} should end in .png, .svg, .pdf or .html, as an attribution is "
+                f"saved."
             )
         if not path.parent.is_dir():
             raise BadInput(f"There is no folder {str(path.parent)!r} to save {path.name!r} in.")
         if path.suffix.lower() == ".html":
             return Path(self.view().save(path))
+        if path.suffix.lower() in (".svg", ".pdf"):
+            return Path(import_module("lens.figures").explanation(self).save(path))
         figure(self).save(path)
         return path
 

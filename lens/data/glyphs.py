@@ -83,8 +83,7 @@ class Glyphs:
         """Every drawn tile as RGBA, straight (not premultiplied) alpha."""
         index = self._index
         size, columns, count = index["tile"], index["columns"], len(self.concepts)
-        with Image.open(HERE / "glyphs.webp") as image:
-            atlas = np.asarray(image.convert("RGBA"))
+        atlas = _atlas(HERE / "glyphs.webp")
         rows = atlas.shape[0] // size
         tiles = atlas.reshape(rows, size, columns, size, 4).swapaxes(1, 2)
         tiles = tiles.reshape(rows * columns, size, size, 4)[: count * len(self.pictures)]
@@ -151,6 +150,24 @@ def on_white(tile: Image.Image) -> Image.Image:
     page = Image.new("RGBA", tile.size, "white")
     page.alpha_composite(tile.convert("RGBA"))
     return page.convert("RGB")
+
+
+def _atlas(path: Path) -> UInt8[np.ndarray, "height width 4"]:
+    """Decode the atlas, in one go where torchvision can.
+
+    The pixels are the same: both libraries decode by libwebp. Pillow keeps half a gigabyte of
+    copies on the way, which a notebook in a gigabyte can't spare.
+    """
+    import torch
+
+    try:
+        from torchvision.io import ImageReadMode, decode_webp  # from torchvision 0.20 on
+
+        packed = torch.from_numpy(np.fromfile(path, np.uint8))
+        return decode_webp(packed, ImageReadMode.RGB_ALPHA).movedim(0, -1).numpy()
+    except (ImportError, RuntimeError):  # RuntimeError: torchvision without its compiled part
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGBA"))
 
 
 def _listed(names: str | Sequence[str] | None, everything: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from lens.errors import BadImage, BadInput
 
 RECIPE_KEY = "lens.recipe"
-SUFFIXES = (".png", ".webp", ".npz")
+SUFFIXES = (".png", ".webp", ".npz", ".svg", ".pdf")
 # Where a WebP's EXIF data keeps a description.
 _DESCRIPTION = 0x010E
 # Pillow refuses to unpack longer texts of a PNG.
@@ -60,8 +60,8 @@ def checked(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise BadInput(
-            f"{path.name!r} should end in .png, .webp (pictures) or .npz (arrays): "
-            "a visualization is saved as one of these."
+            f"{path.name!r} should end in .png, .webp (pictures), .svg, .pdf (a figure) or .npz "
+            "(arrays): a visualization is saved as one of these."
         )
     if not path.parent.is_dir():
         raise BadInput(f"there is no folder {str(path.parent)!r} to save {path.name!r} in.")

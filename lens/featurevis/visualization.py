@@ -8,6 +8,7 @@ import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,8 @@ class Visualization:
         Parameters
         ----------
         path
-            Ends in .png or .webp (lossless): the image, or the sheet. Ends in .npz: the arrays
+            Ends in .png or .webp (lossless): the image, or the sheet. Ends in .svg or .pdf: the
+            report figure, without the recipe; see ``lens.figures``. Ends in .npz: the arrays
             ``images``, ``values``, ``start_values``, ``curve``, ``importance``, and
             ``snapshot_<step>``.
 
@@ -171,7 +173,10 @@ class Visualization:
             Where the name doesn't end in one of these, or its folder doesn't exist.
         """
         path = files.checked(path)
-        if path.suffix.lower() == ".npz":
+        if path.suffix.lower() in (".svg", ".pdf"):
+            # By name: a report figure stands above what it shows.
+            import_module("lens.figures").image_sheet(self).save(path)
+        elif path.suffix.lower() == ".npz":
             path.write_bytes(files.npz(self._arrays(), self.recipe))
         else:
             write = files.png if path.suffix.lower() == ".png" else files.webp

@@ -33,7 +33,7 @@ def test_html_is_escaped_and_png_is_written(tiny_rn, picture, tmp_path):
         with Image.open(found.save(tmp_path / f"{explain}.png")) as image:
             assert image.width > 700 and image.height > 150
     with pytest.raises(BadInput, match=r"end in \.png"):
-        found.save(tmp_path / "x.svg")
+        found.save(tmp_path / "x.jpg")
     with pytest.raises(BadInput, match="no folder"):
         found.save(tmp_path / "none" / "x.png")
     with pytest.raises(BadInput, match="no overlay"):

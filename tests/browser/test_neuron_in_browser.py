@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_multimodal_neurons.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_multimodal_neurons.ipynb"
 HOSTILE = "<img src=x onerror=alert(1)>"
 UNITS = [17, 3, 200]
 

@@ -6,6 +6,7 @@ from PIL import Image
 
 from lens.data import glyphs
 from lens.data.curation import EXCLUDED, WRITING
+from lens.data.glyphs import _atlas
 from lens.errors import BadInput
 
 
@@ -87,3 +88,10 @@ def test_atlas_is_small_and_a_webp():
     with Image.open(path) as image:
         assert image.format == "WEBP" and image.mode == "RGBA"
     assert "CC BY 4.0" in (HERE / "NOTICE.md").read_text()
+
+
+def test_the_atlas_is_the_same_whoever_decodes_it(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 48, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.webp", quality=80, alpha_quality=90)
+    with Image.open(tmp_path / "a.webp") as image:
+        assert (_atlas(tmp_path / "a.webp") == np.asarray(image.convert("RGBA"))).all()

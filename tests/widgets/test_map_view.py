@@ -71,7 +71,7 @@ def test_a_hundred_thousand_points_are_little_state():
 
 
 def test_categories_are_bytes_with_names(view):
-    colour = view.colour
+    colour = traits.coloured(view.proj.colour("concept"))
     assert colour["name"] == "concept"
     codes = np.frombuffer(colour["codes"], np.uint8)
     assert len(codes) == len(view.proj)

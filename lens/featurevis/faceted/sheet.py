@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -134,20 +135,23 @@ class Facets:
         return page
 
     def save(self, path: str | Path) -> Path:
-        """Write the sheet as a PNG with the recipe in its metadata.
+        """Write the sheet: a PNG with the recipe in its metadata, or a figure as SVG or PDF.
 
         Raises
         ------
         BadInput
-            Where the name doesn't end in .png, or its folder doesn't exist.
+            Where the name ends in none of .png, .svg and .pdf, or its folder doesn't exist.
         """
         path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise BadInput(f"{path.name!r} should end in .png: facets are saved as a PNG.")
+        if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+            raise BadInput(f"{path.name!r} should end in .png, .svg or .pdf, as facets are saved.")
         if not path.parent.is_dir():
             raise BadInput(f"there is no folder {str(path.parent)!r} to save {path.name!r} in.")
-        path.write_bytes(self._repr_png_())
-        return path
+        if path.suffix.lower() == ".png":
+            path.write_bytes(self._repr_png_())
+            return path
+        # By name: a report figure stands above what it shows.
+        return Path(import_module("lens.figures").facet_sheet(self).save(path))
 
     @property
     def _terms(self) -> Iterator[Term]:

@@ -1,0 +1,69 @@
+"""Make the page that Binder shows first: units of the embedded model, looked at beforehand.
+
+``python binder/pages.py FOLDER`` writes ``index.html``, the sheet of the best units and the page of
+the best one. None of them needs a kernel or a network.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+from pathlib import Path
+
+from lens.demo import demo
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>lens: what units want to see</title>
+<style>
+  :root {{ color-scheme: light dark; }}
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto;
+         padding: 0 1rem; }}
+  h1 {{ font-size: 1.6rem; margin-bottom: .2rem; }}
+  img {{ width: 100%; height: auto; border-radius: 8px; }}
+  a {{ color: inherit; }}
+  ol {{ padding-left: 1.4rem; }}
+</style>
+</head>
+<body>
+<h1>What units want to see</h1>
+<p>Units of a small CLIP model that answer to one idea, whether it is pictured, drawn or written.
+These pages were made beforehand: nothing is running yet.
+<a href="{unit}">Open the page of the best unit</a>, or a notebook:</p>
+<ol>
+{notebooks}
+</ol>
+<a href="{unit}"><img src="{sheet}"
+  alt="{count} units: what each wants to see, beside the stimuli that excite it most"></a>
+</body>
+</html>
+"""
+
+
+def write(folder: Path, units: int = 12) -> Path:
+    """Write the pages; return the first of them."""
+    unit = demo(folder, units=units)
+    links = "\n".join(
+        f'  <li><a href="../../lab/tree/notebooks/{path.name}">{html.escape(_title(path))}</a></li>'
+        for path in sorted(NOTEBOOKS.glob("*.ipynb"))
+    )
+    index = folder / "index.html"
+    index.write_text(
+        PAGE.format(
+            unit=html.escape(unit.name), sheet="contact-sheet.png", notebooks=links, count=units
+        ),
+        encoding="utf-8",
+    )
+    return index
+
+
+def _title(path: Path) -> str:
+    return path.stem[3:].replace("_", " ").capitalize()
+
+
+if __name__ == "__main__":
+    print(write(Path(sys.argv[1] if len(sys.argv) > 1 else "pages")))
