@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lens.widgets.export import export_notebook
+    from lens.widgets.live_images import live
+    from lens.widgets.unit_table import units
     from lens.widgets.view import View, save
 
-__all__ = ["View", "export_notebook", "save"]
+__all__ = ["View", "export_notebook", "live", "save", "units"]
 
-_HOME = {"View": "view", "save": "view", "export_notebook": "export"}
+_HOME = {
+    "View": "view",
+    "export_notebook": "export",
+    "live": "live_images",
+    "save": "view",
+    "units": "unit_table",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from lens.errors import BadInput
-from lens.widgets.neuron.pictures import Pictures, _twin
+from lens.widgets.neuron.pictures import Pictures
+from lens.widgets.twin import twin as twin_of
 
 WAIT = 20
 
@@ -110,7 +111,7 @@ def test_without_pictures_nothing_starts():
 
 
 def test_a_twin_shares_weights_and_nothing_else(tiny_rn):
-    twin = _twin(tiny_rn)
+    twin = twin_of(tiny_rn)
     for own, shared in zip(twin.module.parameters(), tiny_rn.module.parameters(), strict=True):
         assert own.data_ptr() == shared.data_ptr()
         assert shared.requires_grad and not own.requires_grad

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from lens.errors import LensError
-from lens.model import Model
 from lens.sites import Site, Unit
 from lens.widgets.neuron.judgement import Judge
 from lens.widgets.neuron.traits import picture_traits
+from lens.widgets.twin import twin
 
 if TYPE_CHECKING:
     from lens.featurevis import Visualization
@@ -112,7 +109,7 @@ def drawing(site: Site, settings: Mapping[str, Any], judge: Judge | None = None)
     def draw(indices: Sequence[int]) -> list[Picture]:
         from lens.featurevis import visualize
 
-        own = _twin(site.model).site(site.name)
+        own = twin(site.model).site(site.name)
         found = visualize(own.units(indices), **{"progress": len(indices) > 1, **chosen})
         return drawn(found, judge)(indices)
 
@@ -136,24 +133,6 @@ def drawn(found: Visualization, judge: Judge | None = None) -> Draw:
         else _failed(index, "the objective was not a number.")
         for index in indices
     ]
-
-
-def _twin(model: Model) -> Model:
-    """Give a model of its own modules on the same weights.
-
-    A visualization hooks modules and sets their mode and gradients. In a thread, it must not meet
-    what the notebook does to the same model meanwhile.
-    """
-    weights: dict[int, Any] = {id(buffer): buffer for buffer in model.module.buffers()}
-    for weight in model.module.parameters():
-        weights[id(weight)] = nn.Parameter(weight.detach(), requires_grad=False)
-    return Model(
-        copy.deepcopy(model.module, weights),
-        model._family,
-        name=model.name,
-        preprocess=model._preprocess,
-        tokenizer=model.tokenizer,
-    )
 
 
 def _failed(index: int, why: str) -> Picture:
