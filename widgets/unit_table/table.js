@@ -17,7 +17,7 @@ const viewed = (bytes, Kind) => {  // numbers in bytes that may start anywhere
   const copy = bytes ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength).slice() : new Uint8Array();
   return new Kind(copy.buffer);
 };
-const WIDTHS = { text: "minmax(110px, 1.6fr)", area: "minmax(76px, 1fr)", chance: "minmax(72px, 0.8fr)", number: "minmax(58px, 0.7fr)" };
+const WIDTHS = { text: "minmax(104px, 1.8fr)", area: "minmax(64px, 1fr)", chance: "minmax(60px, 0.8fr)", number: "minmax(46px, 0.7fr)" };
 
 function render({ model, el }) {
   const about = model.get("about"), thumbs = model.get("thumbs");
@@ -41,10 +41,10 @@ function render({ model, el }) {
   const sure = html("input", { type: "checkbox", onchange: () => ask("sure", sure.checked) });
   const count = html("p", { class: "hint count", role: "status" });
   const wide = [made.length && ["picture", "what it wants"], thumbs.each && ["examples", "what excites it most"]].filter(Boolean);
-  const widths = [...(made.length ? ["52px"] : []), ...(thumbs.each ? [`${52 * thumbs.each}px`] : []), ...about.columns.map(({ name, kind }) => (name === "unit" ? "64px" : WIDTHS[kind]))];
+  const widths = [...(made.length ? ["52px"] : []), ...(thumbs.each ? [`${52 * thumbs.each}px`] : []), ...about.columns.map(({ name, kind }) => (name === "unit" ? "48px" : WIDTHS[kind]))];
   const heads = about.columns.map(({ name, label, about: meaning, kind }) => {
     const button = html("button", { type: "button", title: meaning || null, tabindex: -1, onclick: () => sort(name) }, html("bdi", {}, label));
-    return { name, node: html("div", { role: "columnheader", class: kind, "aria-sort": "none" }, button) };
+    return { name, node: html("div", { role: "columnheader", class: kind, "data-column": name, "aria-sort": "none" }, button) };
   });
   const rows = html("div", { class: "rows", role: "rowgroup" });
   const grid = html("div", { class: "grid", role: "grid", tabindex: 0, "aria-label": "Units", "aria-colcount": wide.length + heads.length, onkeydown: keys, onscroll: () => fill() },

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -133,19 +134,33 @@ class Facets:
                     self._caption(pen, found.iloc[0], x, y + _CELL)
         return page
 
+    def view(self, examples: Any = None) -> Any:
+        """Open the sheet in the notebook: sorted, enlarged, beside real examples.
+
+        Parameters
+        ----------
+        examples
+            What really excites the units: `lens.neurons.responses.responses` of their site, or a
+            list of pictures for a unit's number.
+        """
+        # By name: what is shown stands above what is computed, and loads when somebody looks.
+        return import_module("lens.widgets.facet_sheet").facets(self, examples)
+
     def save(self, path: str | Path) -> Path:
-        """Write the sheet as a PNG with the recipe in its metadata.
+        """Write the sheet as a PNG with the recipe in its metadata, or as the HTML of its view.
 
         Raises
         ------
         BadInput
-            Where the name doesn't end in .png, or its folder doesn't exist.
+            Where the name ends neither in .png nor in .html, or its folder doesn't exist.
         """
         path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise BadInput(f"{path.name!r} should end in .png: facets are saved as a PNG.")
+        if path.suffix.lower() not in (".png", ".html"):
+            raise BadInput(f"{path.name!r} should end in .png or .html, as facets are saved.")
         if not path.parent.is_dir():
             raise BadInput(f"there is no folder {str(path.parent)!r} to save {path.name!r} in.")
+        if path.suffix.lower() == ".html":
+            return Path(self.view().save(path))
         path.write_bytes(self._repr_png_())
         return path
 
