@@ -26,7 +26,7 @@ function render({ model, el }) {
   const notice = html("p", { class: "said", role: "status" });
   const bar = html("div", { class: "done", role: "progressbar", "aria-label": "Steps done", "aria-valuemin": 0, "aria-valuemax": 100 }, html("i"));
   const stop = html("button", { type: "button", class: "act stop", onclick: halt }, "Stop and keep");
-  const size = html("input", { type: "range", min: 64, max: 256, step: 16, "aria-label": "Size of the images", oninput: () => root.style.setProperty("--size", `${size.value}px`) });
+  const size = html("input", { type: "range", min: 80, max: 256, step: 16, "aria-label": "Size of the images", oninput: () => root.style.setProperty("--size", `${size.value}px`) });
   const grid = html("ol", { class: "images" });
   const root = html("div", { class: "lens lens-live", role: "region", "aria-label": "Live feature visualization", "data-lm-suppress-shortcuts": "true" },
     html("article", { class: "page" },

@@ -29,6 +29,8 @@ HERE = Path(__file__).parent
 #: Seconds between two looks at least, so that a page is not sent more than it can draw.
 PAUSE = 0.2
 LARGEST = 224
+#: About so many points a line has at most.
+POINTS = 128
 
 
 class LiveImages(View):
@@ -155,7 +157,7 @@ class LiveImages(View):
             "width": width,
             "height": height,
             "values": [_plain(value) for value in look.values],
-            "curves": [list(curve) for curve in self._curve],
+            "curves": [curve[:: max(1, len(curve) // POINTS)] for curve in self._curve],
             "step": look.step,
             "share": look.share,
             "seconds": round(look.seconds, 1),
