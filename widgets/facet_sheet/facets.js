@@ -6,6 +6,7 @@
 //   images, examples   sheets of tiles
 //   order, size        the page sets them
 
+import { alive } from "../alive.js";
 import { aligned, html, known, number, share } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { tilesOf } from "../tiles.js";
@@ -96,4 +97,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { render: alive(render) };

@@ -5,6 +5,7 @@
 //   sites    {name, place, tower, kind, shape, layout, units, grid, activity, multimodal}, from the input up
 //   chosen   a site's name; the page sets it, as it does
 
+import { alive } from "../alive.js";
 import { aligned, html, number, probability, svg } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 
@@ -132,4 +133,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { render: alive(render) };

@@ -7,6 +7,7 @@
 //   notice    one sentence about what went wrong, or ""
 //   offline   true in an exported page
 
+import { alive } from "../alive.js";
 import { aligned, html, known, svg } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { tilesOf } from "../tiles.js";
@@ -126,4 +127,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { render: alive(render) };

@@ -9,6 +9,7 @@
 //   notice   one sentence about what went wrong, or ""
 //   offline  true in an exported page, which holds the listed units only
 
+import { alive } from "../alive.js";
 import { aligned, bitmap, html, known, number, painted, probability, signed, svg } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { bars, histogramChart, overlays, responseChart } from "./charts.js";
@@ -296,4 +297,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { render: alive(render) };

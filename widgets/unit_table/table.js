@@ -8,6 +8,7 @@
 //   chosen     a unit's number or null; the page sets it, as it does
 //   order, search, sure   what is listed, and how
 
+import { alive } from "../alive.js";
 import { aligned, html, known, number, probability } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { tilesOf } from "../tiles.js";
@@ -218,4 +219,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { render: alive(render) };
