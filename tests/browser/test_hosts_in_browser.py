@@ -70,7 +70,7 @@ def host(request, tmp_path):
     """A running server and the address of a page with the explorer."""
     name = request.param
     if find_spec(name) is None:
-        pytest.skip(f"{name} is not installed: pip install 'lens-workbench[hosts]'")
+        pytest.skip(f"{name} is not installed: pip install 'lens-workbench[test]'")
     install(prefix=str(tmp_path / "kernels"), kernel_name=KERNEL, display_name=KERNEL)
     nbformat.write(notebook(), tmp_path / "x.ipynb")
     (tmp_path / "app.py").write_text(app())

@@ -38,7 +38,7 @@ function render({ model, el }) {
       return html("section", { "aria-label": `${tower} tower` }, html("h2", {}, `${tower} tower`),
         html("ol", {}, ...mine.map((site) => {
           const bar = html("i", { "aria-hidden": "true" });
-          bar.style.width = `${Math.max(2, (100 * Math.sqrt(site.units)) / Math.sqrt(widest))}%`;
+          bar.style.width = `${Math.max(2, (100 * site.units) / widest)}%`;
           const badge = site.multimodal ? html("em", { title: `${site.multimodal.count} multimodal units` }, `${site.multimodal.count} multimodal`) : site.activity ? html("em", {}, "captured") : null;
           const button = html("button", { type: "button", tabindex: -1, "data-site": site.name, "data-kind": site.kind, title: site.name, onclick: () => pick(site.name), onkeydown: (event) => keys(event, mine) },
             html("span", {}, html("bdi", {}, own(site)), badge), html("small", {}, `${site.units.toLocaleString("en")} ${site.layout.startsWith("N") && site.layout.includes("Q") ? "heads" : "units"}`), bar);
