@@ -138,7 +138,9 @@ def test_every_view_in_jupyterlab_light_and_dark(lab, watch):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_view_in_a_notebook_taken_home(tmp_path, watch, theme):
-    nbformat.write(notebook(), tmp_path / "x.ipynb")
+    book = notebook()
+    book.metadata.pop("kernelspec")  # the tests' own Python, without a server's kernels
+    nbformat.write(book, tmp_path / "x.ipynb")
     path = export_notebook(tmp_path / "x.ipynb", run=True, theme=theme)
     watched = watch(path.as_uri(), offline=True)
     watched.page.goto(path.as_uri())
