@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lens.widgets.export import export_notebook
+    from lens.widgets.layer_overview import layers
+    from lens.widgets.live import live
+    from lens.widgets.unit_table import units
     from lens.widgets.view import View, save
 
-__all__ = ["View", "export_notebook", "save"]
+__all__ = ["View", "export_notebook", "layers", "live", "save", "units"]
 
-_HOME = {"View": "view", "save": "view", "export_notebook": "export"}
+_HOME = {
+    "View": "view",
+    "export_notebook": "export",
+    "layers": "layer_overview",
+    "live": "live",
+    "save": "view",
+    "units": "unit_table",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -51,3 +51,29 @@ def atlas(
             image = image.resize((tile, tile), Image.Resampling.LANCZOS)
         sheet.paste(image, (tile * (i % columns), tile * (i // columns)))
     return Atlas(image=webp(np.asarray(sheet)), tile=tile, columns=columns)
+
+
+class Sheets(TypedDict):
+    """Tile i lies on sheet i // page, at place i % page of it as in an `Atlas`."""
+
+    sheets: list[bytes]
+    tile: int
+    columns: int
+    page: int
+
+
+def sheets(images: Sequence[UInt8[np.ndarray, "height width 3"]], tile: int = 48) -> Sheets:
+    """Pack any number of images into atlases of at most 2,048 pixels a side.
+
+    Parameters
+    ----------
+    images
+        uint8 RGB, of any sizes; no images give no sheet.
+    tile
+        Side of a tile in pixels.
+    """
+    columns = max(1, 2048 // tile)
+    page = columns**2
+    starts = range(0, len(images), page)
+    made = [atlas(images[start : start + page], tile, columns)["image"] for start in starts]
+    return Sheets(sheets=made, tile=tile, columns=columns, page=page)

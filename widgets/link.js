@@ -1,5 +1,5 @@
 // Views that stand in one page tell each other what was chosen, in the browser: a kernel is not needed, and not asked.
-// kind: "unit" ("image.layer4/17"), "image", "text", "token" or "cluster"; id: a string; origin: whoever chose, who is not told again.
+// kind: "unit" ("image.layer4.1/17": link.py's name of its place, and its number), "image", "text", "token" or "cluster"; id: a string; origin: whoever chose, who is not told again.
 export const choose = (origin, kind, id) =>
   window.dispatchEvent(new CustomEvent("lens:choose", { detail: { origin, kind, id } }));
 

@@ -1,4 +1,4 @@
-"""A model of its own for a thread, on the same weights."""
+"""A model to work with in a thread, beside the notebook's own."""
 
 from __future__ import annotations
 

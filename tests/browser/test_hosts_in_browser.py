@@ -10,40 +10,60 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from every_view import SETUP, VIEWS
 from ipykernel.kernelspec import install
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from servers import KERNEL, PATIENCE, environment, free_port, served
+
+from lens.widgets import export_notebook
 
 pytestmark = pytest.mark.browser
 
-CODE = """
-import open_clip, torch, lens
-torch.manual_seed(0)
-clip = open_clip.CLIP(
-    embed_dim=32,
-    vision_cfg=dict(layers=3, width=64, head_width=16, image_size=64, patch_size=8),
-    text_cfg=dict(context_length=16, vocab_size=49408, width=32, heads=2, layers=1),
-).eval()
-model = lens.wrap(clip, name="tiny-vit")
-explorer = lens.attention(model, torch.randn(1, 3, 64, 64)).explore()
-"""
+# marimo shows the last expression of a cell, and a cell hands on what it returns.
 APP = """
 import marimo
 app = marimo.App()
 
 @app.cell
 def _():
-{code}
-    return (explorer,)
-
-@app.cell
-def _(explorer):
-    explorer
-    return
-
+{setup}
+    return (widgets, lens, facets, model, few, site, table, best, picture)
+{shown}
 if __name__ == "__main__":
     app.run()
 """
+SHOWN = """
+@app.cell
+def _(widgets, lens, facets, model, few, site, table, best, picture):
+    {made}
+    return
+"""
+
+
+def app() -> str:
+    """Write the notebook as marimo has it."""
+    setup = "\n".join(f"    {line}" for line in SETUP.splitlines())
+    return APP.format(
+        setup=setup, shown="".join(SHOWN.format(made=made) for made in VIEWS.values())
+    )
+
+
+def notebook() -> nbformat.NotebookNode:
+    """Write the notebook as Jupyter has it."""
+    cells = [nbformat.v4.new_code_cell(code) for code in (SETUP, *VIEWS.values())]
+    book = nbformat.v4.new_notebook(cells=cells)
+    book.metadata.kernelspec = {"name": KERNEL, "display_name": KERNEL, "language": "python"}
+    return book
+
+
+def drawn(page: Page) -> None:
+    """Wait for every view to be there, with something in it."""
+    for name in VIEWS:
+        root = page.locator(f".{name}").first
+        expect(root).to_be_visible(timeout=3000 * PATIENCE)
+        expect(root.get_by_role("heading").first).to_be_visible()
+        # As text, not as pixels: Notebook 7 does not lay out cells that are out of sight.
+        assert len(root.text_content() or "") > 60, name
 
 
 @pytest.fixture(params=["notebook", "voila", "marimo"])
@@ -51,15 +71,10 @@ def host(request, tmp_path):
     """A running server and the address of a page with the explorer."""
     name = request.param
     if find_spec(name) is None:
-        pytest.skip(f"{name} is not installed: pip install 'lens-workbench[hosts]'")
+        pytest.skip(f"{name} is not installed: pip install 'lens-workbench[test]'")
     install(prefix=str(tmp_path / "kernels"), kernel_name=KERNEL, display_name=KERNEL)
-    book = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(CODE), nbformat.v4.new_code_cell("explorer")]
-    )
-    book.metadata.kernelspec = {"name": KERNEL, "display_name": KERNEL, "language": "python"}
-    nbformat.write(book, tmp_path / "x.ipynb")
-    indented = "\n".join(f"    {line}" for line in CODE.splitlines())
-    (tmp_path / "app.py").write_text(APP.format(code=indented))
+    nbformat.write(notebook(), tmp_path / "x.ipynb")
+    (tmp_path / "app.py").write_text(app())
     port = free_port()
     own = f"http://127.0.0.1:{port}"
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
@@ -87,7 +102,7 @@ def host(request, tmp_path):
         yield name, own, page
 
 
-def test_the_explorer_asks_the_kernel(host, watch):
+def test_every_view_is_drawn_and_asks_the_kernel(host, watch):
     name, own, address = host
     watched = watch(own)
     page = watched.page
@@ -98,6 +113,7 @@ def test_the_explorer_asks_the_kernel(host, watch):
             " === 'idle'"
         )
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    drawn(page)
     root = page.locator(".lens-attention").first
     expect(root.locator(".boards")).to_have_attribute("aria-busy", "false", timeout=3000 * PATIENCE)
     expect(root.locator(".stage h2")).to_have_text(re.compile("blocks.2"))
@@ -108,3 +124,26 @@ def test_the_explorer_asks_the_kernel(host, watch):
         page.screenshot(path=Path(folder) / f"host-{name}.png")
     # What the host itself asks for elsewhere is the host's; ours asks for nothing.
     assert not [problem for problem in watched.errors if "lens" in problem]
+
+
+def test_every_view_in_jupyterlab_light_and_dark(lab, watch):
+    watched = watch(lab.address)
+    page = watched.page
+    lab.run(page, lab.bring(notebook(), "every.ipynb"))
+    drawn(page)
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        lab.theme(page, theme)
+        drawn(page)
+    watched.clean()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_view_in_a_notebook_taken_home(tmp_path, watch, theme):
+    book = notebook()
+    book.metadata.pop("kernelspec")  # the tests' own Python, without a server's kernels
+    nbformat.write(book, tmp_path / "x.ipynb")
+    path = export_notebook(tmp_path / "x.ipynb", run=True, theme=theme)
+    watched = watch(path.as_uri(), offline=True)
+    watched.page.goto(path.as_uri())
+    drawn(watched.page)
+    watched.clean()

@@ -11,6 +11,7 @@
 //   notice    one sentence about what went wrong, or ""
 //   offline   true in an exported page
 
+import { alive } from "../alive.js";
 import { bitmap, html, known, number } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { grey, INFERNO, scaleLegend } from "../scale.js";
@@ -294,4 +295,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { render: alive(render) };

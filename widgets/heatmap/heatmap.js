@@ -11,6 +11,7 @@
 //   notice     one sentence about what went wrong, or ""
 //   offline    true in an exported page
 
+import { alive } from "../alive.js";
 import { bitmap, html, known, number, share } from "../draw.js";
 import { css, grey, ramp, scaleLegend } from "../scale.js";
 
@@ -130,4 +131,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { render: alive(render) };

@@ -1,5 +1,5 @@
-"""A visualization while it is made."""
+"""Feature visualization, live."""
 
-from lens.widgets.live.view import Live, live
+from lens.widgets.live.view import LiveImages, live
 
-__all__ = ["Live", "live"]
+__all__ = ["LiveImages", "live"]

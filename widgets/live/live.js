@@ -1,94 +1,130 @@
-// The live grid: the images of a visualization while they are made.
+// Feature visualization while it runs.
 //
 // State that Python (or the exported page's host) sends:
-//   about     {model, labels: one an image, steps}
-//   frame     {image, width, height, columns, count}: the images so far in one WebP, or {}
-//   values    what each of them comes to
-//   phase     running | stopping | done | stopped | failed
-//   step      steps behind the images that are on their way
-//   share     of the whole run that is over
-//   stopping  the page sets it: stop, and keep what there is
+//   about     {model, steps, names: one an image, places: "site/unit" each, or ""}
+//   frame     {sheets, width, height, values, curves, step, share, seconds}, or {} before the first look
+//   phase     running | stopping | done | stopped | failed; the page sets "stopping"
 //   notice    one sentence about what went wrong, or ""
 //   offline   true in an exported page
 
-import { aligned, bitmap, html, painted } from "../draw.js";
+import { alive } from "../alive.js";
+import { aligned, html, known, svg } from "../draw.js";
+import { choose, whenChosen } from "../link.js";
+import { tilesOf } from "../tiles.js";
+
+// The objective from the first look to the last, as a small line.
+function spark(curve) {
+  const values = curve.filter(known);
+  if (values.length < 2) return null;
+  const low = Math.min(...values), high = Math.max(...values), spread = high - low || 1;
+  const points = values.map((value, i) => `${((i / (values.length - 1)) * 100).toFixed(1)},${(19 - (18 * (value - low)) / spread).toFixed(1)}`);
+  return svg("svg", { class: "spark", viewBox: "0 0 100 20", preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("polyline", { points: points.join(" "), "vector-effect": "non-scaling-stroke" }));
+}
 
 function render({ model, el }) {
-  const about = () => model.get("about");
-  const notice = html("p", { class: "notice", role: "status" });
-  const title = html("h2");
-  const told = html("p", { class: "hint told" });
-  const filled = html("i");
-  const bar = html("div", { class: "progress", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 }, filled);
-  const button = html("button", { type: "button", onclick: stop }, "Stop");
-  const spoken = html("p", { class: "spoken", role: "status" });
+  const state = html("p", { class: "state" }), said = html("p", { class: "spoken", role: "status" });
+  const notice = html("p", { class: "said", role: "status" });
+  const bar = html("div", { class: "done", role: "progressbar", "aria-label": "Steps done", "aria-valuemin": 0, "aria-valuemax": 100 }, html("i"));
+  const stop = html("button", { type: "button", class: "act stop", onclick: halt }, "Stop and keep");
+  const size = html("input", { type: "range", min: 80, max: 256, step: 16, "aria-label": "Size of the images", oninput: () => root.style.setProperty("--size", `${size.value}px`) });
   const grid = html("ol", { class: "images" });
-  const root = html("div", { class: "lens lens-live", role: "region", "aria-label": "Visualization in the making", "data-lm-suppress-shortcuts": "true" },
-    html("article", { class: "page" }, html("header", {}, html("div", {}, title, told), button), bar, notice, spoken, grid));
+  const root = html("div", { class: "lens lens-live", role: "region", "aria-label": "Live feature visualization", "data-lm-suppress-shortcuts": "true" },
+    html("article", { class: "page" },
+      html("header", {}, html("div", {}, html("p", { class: "crumbs" }, model.get("about").model), html("h1", {}, "Feature visualization"), state), html("div", { class: "tools" }, html("label", { class: "size" }, "Size ", size), stop)),
+      bar, said, notice, grid,
+      html("p", { class: "hint" }, "Images optimized from noise. They are synthetic: read them beside real examples. The line below each is its objective from the first step to this one.")));
   el.replaceChildren(root);
-  let places = [], latest = 0;
+  const few = model.get("about").names.length <= 8;
+  size.value = few ? 160 : 112;
+  root.style.setProperty("--size", `${size.value}px`);
+  let chosen = "";
 
-  function stop() {
-    if (button.getAttribute("aria-disabled") === "true") return;
-    model.set("stopping", true);
+  function halt() {
+    if (stop.getAttribute("aria-disabled")) return;
+    model.set("phase", "stopping");
     model.save_changes();
-    button.setAttribute("aria-disabled", "true");
-    button.textContent = "Stopping\u2026";
   }
 
-  // One place an image, also for those whose turn has not come.
-  function lay() {
-    const { labels } = about();
-    places = labels.map((text) => {
-      const thumb = html("div", { class: "thumb", role: "img", "aria-label": `${text}: not begun` });
-      const value = html("i");
-      return { text, thumb, value, node: html("li", {}, thumb, html("p", { class: "what", title: text }, html("bdi", {}, text), value)) };
-    });
-    grid.replaceChildren(...places.map(({ node }) => node));
-  }
-
-  function say() {
-    const { model: name, labels, steps } = about(), phase = model.get("phase"), over = Math.round(100 * model.get("share"));
-    const running = phase === "running" || phase === "stopping", offline = model.get("offline");
-    const left = running && offline;
-    const images = `${labels.length} image${labels.length === 1 ? "" : "s"}`;
-    title.textContent = `${images} of ${name}`;
-    const step = `step ${model.get("step")} of ${steps}`;
-    told.textContent = { running: `${step}, ${over}% of all`, stopping: `${step}: stopping`, done: `done, ${steps} steps`, stopped: `stopped at ${step}`, failed: "failed" }[phase] + (left ? ", when this page was saved" : "");
-    bar.hidden = phase === "done" || phase === "failed";
-    bar.setAttribute("aria-valuenow", over);
-    filled.style.width = `${over}%`;
-    button.hidden = !running || offline;
-    button.setAttribute("aria-disabled", String(phase === "stopping"));
-    button.textContent = phase === "stopping" ? "Stopping\u2026" : "Stop";
+  function tell() {
+    const phase = model.get("phase"), frame = model.get("frame"), offline = model.get("offline");
+    const { steps } = model.get("about"), share = phase === "done" || phase === "stopped" ? 1 : frame.share ?? 0;
+    const busy = (phase === "running" || phase === "stopping") && !offline;
+    const left = share > 0.02 ? `, about ${Math.max(1, Math.round((frame.seconds * (1 - share)) / share))} s left` : "";
+    const step = frame.step ? `step ${frame.step} of ${steps}` : "starting\u2026";
+    state.textContent = {
+      running: offline ? `Saved on the way, after ${step}.` : `${step}${left}`,
+      stopping: offline ? `Saved on the way, after ${step}.` : `stopping after ${step}\u2026`,
+      done: `${steps} steps in ${frame.seconds} s`,
+      stopped: `Stopped after ${frame.step} of ${steps} steps, ${frame.seconds} s`,
+      failed: "",
+    }[phase];
+    state.dataset.phase = phase;
+    bar.hidden = !busy;
+    bar.setAttribute("aria-valuenow", Math.round(100 * share));
+    bar.firstChild.style.width = `${100 * share}%`;
+    stop.hidden = !busy;
+    if (phase === "stopping") stop.setAttribute("aria-disabled", "true");
+    const spoken = { running: "", stopping: "Stopping.", done: "All images are done.", stopped: state.textContent, failed: "" }[phase];
+    if (said.textContent !== spoken) said.textContent = spoken;
     notice.textContent = model.get("notice");
-    root.dataset.phase = phase;
-    if (!running) spoken.textContent = `${images} ${phase}.`;
   }
 
-  async function paint() {
-    const frame = model.get("frame"), mine = ++latest;
-    if (!frame.count) return;
-    const image = await bitmap(frame.image);
-    if (mine !== latest) return image.close();  // a later look has overtaken this one
-    const { width, height, columns } = frame, values = model.get("values");
-    places.slice(0, frame.count).forEach(({ text, thumb, value }, i) => {
-      const x = (i % columns) * width, y = Math.floor(i / columns) * height;
-      thumb.replaceChildren(painted(width, height, (pen) => pen.drawImage(image, x, y, width, height, 0, 0, width, height)));
-      thumb.style.aspectRatio = `${width} / ${height}`;
-      thumb.setAttribute("aria-label", `${text}, value ${aligned(values[i])}`);
-      value.textContent = aligned(values[i]);
+  function show() {
+    const { names, places } = model.get("about"), frame = model.get("frame");
+    tell();
+    if (!frame.sheets) {
+      grid.replaceChildren(...names.map((name) => html("li", {}, html("div", { class: "frame waiting" }), html("p", { class: "name" }, html("bdi", {}, name)))));
+      return;
+    }
+    const tile = tilesOf(frame.sheets);
+    while (grid.children.length > names.length) grid.lastChild.remove();
+    names.forEach((name, i) => {
+      const there = i < frame.values.length, value = frame.values[i];
+      const spoken = `${name}, ${there ? `${known(value) ? `objective ${aligned(value)}` : "not a number"} after ${frame.step} steps` : "not begun"}`;
+      const old = grid.children[i]?.firstChild;
+      // The button stays while its picture changes: it may have the focus.
+      const frameNode = old && old.matches(".pick, .still") ? old : html(places[i] ? "button" : "div", places[i] ? { type: "button", class: "frame pick", onclick: () => pick(places[i]) } : { class: "frame still" });
+      frameNode.style.aspectRatio = `${frame.width} / ${frame.height}`;
+      const fresh = there && tile(i, { role: "img", "aria-label": spoken });
+      if (fresh) swap(frameNode, fresh);
+      if (places[i]) frameNode.setAttribute("aria-pressed", String(places[i] === chosen)), frameNode.setAttribute("aria-label", spoken), frameNode.dataset.place = places[i];
+      const rest = [html("p", { class: "name", title: name }, html("bdi", {}, name), html("i", {}, there && known(value) ? aligned(value) : "\u2013")), there && spark(frame.curves[i] ?? [])].filter(Boolean);
+      const item = grid.children[i] ?? html("li");
+      if (item.firstChild !== frameNode) item.replaceChildren(frameNode, ...rest);
+      else {
+        while (item.children.length > 1) item.lastChild.remove();
+        item.append(...rest);
+      }
+      if (!item.isConnected) grid.append(item);
     });
-    image.close();
   }
 
-  const again = () => (lay(), say(), paint());
-  const changes = { about: again, frame: paint, phase: say, step: say, share: say, notice: say };
+  // The new picture is put over the old one, which goes once the new one is painted.
+  function swap(frame, fresh) {
+    const old = [...frame.children];
+    frame.append(fresh);
+    setTimeout(() => old.forEach((node) => node.remove()), 150);
+    for (const node of old) node.removeAttribute("role"), node.setAttribute("aria-hidden", "true");
+  }
+
+  function mark() {
+    for (const frame of grid.querySelectorAll(".pick")) frame.setAttribute("aria-pressed", String(frame.dataset.place === chosen));
+  }
+  function pick(name) {
+    chosen = name;
+    mark();
+    choose(root, "unit", name);
+  }
+
+  const unlink = whenChosen(root, "unit", (name) => ((chosen = name), mark()));
+  const changes = { frame: show, about: show, phase: tell, notice: tell };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
-  again();
+  show();
   return () => {
+    unlink();
     for (const [name, act] of Object.entries(changes)) model.off(`change:${name}`, act);
   };
 }
 
-export default { render };
+export default { render: alive(render) };

@@ -1,49 +1,47 @@
-"""The live grid: the images of a visualization while they are made, and a way to stop."""
+"""Feature visualization, live: the images while they are made, and a button to stop."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets
-from jaxtyping import Float, UInt8
 
 from lens.errors import BadInput, LensError
-from lens.featurevis.formula import Objective
-from lens.featurevis.objectives import from_recipe
-from lens.featurevis.visualization import Visualization
-from lens.model import Model
 from lens.sites import Site, Unit
+from lens.widgets import host
+from lens.widgets.atlas import sheets
 from lens.widgets.esm import module
-from lens.widgets.live.frame import frame
+from lens.widgets.link import place
+from lens.widgets.live.run import Look, Run
 from lens.widgets.theme import styles
-from lens.widgets.twin import twin
 from lens.widgets.view import View
 
 if TYPE_CHECKING:
-    from lens.featurevis.optimize import Watch
+    from lens.featurevis import Visualization
+    from lens.featurevis.formula import Objective
 
 HERE = Path(__file__).parent
 
+#: Seconds between two looks at least, so that a page is not sent more than it can draw.
+PAUSE = 0.2
+LARGEST = 224
+#: About so many points a line has at most.
+POINTS = 128
 
-class Live(View):
-    """The images of a running visualization; made by `live`.
+
+class LiveImages(View):
+    """Images while they are optimized; made by `lens.widgets.live`.
 
     Attributes
     ----------
+    frame
+        What is seen: the images, their objectives, and how far the run is.
     phase
         "running", "stopping", "done", "stopped" or "failed".
-    step
-        Steps that the images on their way have behind them.
-    share
-        How much of the whole run is over, in [0, 1].
-    values
-        What each image's objective comes to: under its random transforms while it is made, as the
-        image stands when it is done.
     """
 
     _esm = module(HERE / "live.js")
@@ -51,202 +49,185 @@ class Live(View):
 
     about = traitlets.Dict().tag(sync=True)
     frame = traitlets.Dict().tag(sync=True)
-    values: traitlets.List[Any] = traitlets.List().tag(sync=True)
     phase = traitlets.Unicode("running").tag(sync=True)
-    step = traitlets.Int(0).tag(sync=True)
-    share = traitlets.Float(0.0).tag(sync=True)
-    stopping = traitlets.Bool(False).tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, make: Callable[[Watch], Visualization], about: dict[str, Any]) -> None:
-        """Start to make the images; see `live`.
-
-        Parameters
-        ----------
-        make
-            Makes them, and calls what it is given as `lens.visualize` calls ``on_step``.
-        about
-            "model", "labels" (one an image) and "steps".
-        """
-        self._made: Visualization | None = None
-        self._problem: BaseException | None = None
-        self._finished = self._shown = 0  # images of batches before this one; and with this one
-        super().__init__(about=about)
-        self._thread = threading.Thread(target=self._work, args=(make,), name="lens-live")
-        self._thread.daemon = True
-        self._thread.start()
+    def __init__(self, units: Sequence[Unit | Objective], settings: Mapping[str, Any]) -> None:
+        """Start a run; see `live`."""
+        copies = settings.get("copies", 1)
+        names = [_name(unit) for unit in units]
+        places = [_place(unit) for unit in units]
+        of = [unit.site if isinstance(unit, Unit) else unit.sites[0] for unit in units]
+        super().__init__(
+            about={
+                "model": of[0].model.name,
+                "steps": settings.get("steps", 256),
+                "names": [name for name in names for _ in range(copies)],
+                "places": [where for where in places for _ in range(copies)],
+            }
+        )
+        self._sent = 0.0
+        self._curve: list[list[float | None]] = [[] for _ in self.about["names"]]
+        self._run = Run(units, settings, self._look, self._end)
+        self._run.start()
 
     @property
     def heading(self) -> str:
-        """What is shown, and of which model."""
-        count = len(self.about["labels"])
-        return f"{count} image{'s' if count != 1 else ''} of {self.about['model']}"
+        """The model's name."""
+        return f"Feature visualization of {self.about['model']}"
 
     @property
     def result(self) -> Visualization | None:
-        """The visualization, once it is done or stopped; None before, and where it failed."""
-        return self._made
+        """What `lens.visualize` would have returned; None while it runs."""
+        return self._run.result
+
+    def stop(self) -> None:
+        """Stop after the step that is being made; `result` has what there is."""
+        if self._run.running:
+            self._run.stop()
+            self.phase = "stopping"
 
     def wait(self, timeout: float | None = None) -> Visualization:
-        """Give the visualization, as soon as it is there.
+        """Wait for the end, and give the result.
 
         Parameters
         ----------
         timeout
-            Seconds; as long as it takes by default.
+            Seconds; None for as long as it takes.
 
         Raises
         ------
         TimeoutError
-            Where it is not there by then.
+            If it is not over by then. It goes on.
+        LensError
+            What `lens.visualize` refused.
         """
-        self._thread.join(timeout)
-        if self._problem is not None:
-            raise self._problem
-        if self._made is None:
-            raise TimeoutError(f"The images are not done after {timeout:g} s; .stop() keeps these.")
-        return self._made
+        self._run.wait(timeout)
+        if self._run.problem is not None:
+            raise self._run.problem
+        if self._run.result is None:
+            raise TimeoutError(f"The visualization takes more than {timeout:g} seconds.")
+        return self._run.result
 
-    def stop(self) -> None:
-        """Stop after the next report, and keep what there is."""
-        self.stopping = True
+    def answers(self) -> host.Answers:
+        """Nothing: a page holds the images as they are at that moment."""
+        return {}
 
     def __repr__(self) -> str:
-        return f"Live: {self.heading}, {self.phase}, {self.share:.0%}"
+        return f"{self.heading}: {len(self.about['names'])} images, {self.phase}"
 
-    @traitlets.observe("stopping")
-    def _told_to_stop(self, change: Any) -> None:
-        if change["new"] and self.phase == "running":
-            self.phase = "stopping"
+    @traitlets.observe("phase")
+    def _asked(self, change: Any) -> None:
+        if change["new"] == "stopping":  # the page's button
+            self._run.stop()
 
-    def _work(self, make: Callable[[Watch], Visualization]) -> None:
-        try:
-            made = make(self._watch)
-        except BaseException as problem:  # the page says it; `wait` raises it
-            self._problem = problem
-            said = str(problem) if isinstance(problem, LensError) else repr(problem)
-            with self.hold_sync():
-                self.notice, self.phase = f"No images: {said}", "failed"
+    def _look(self, look: Look) -> None:
+        for curve, value in zip(self._curve, look.values, strict=False):
+            curve.append(_plain(value))
+        if time.monotonic() - self._sent < PAUSE and look.share < 1:
             return
-        self._made = made
-        early = made.curve.shape[1] < self.about["steps"] or len(made) < len(self.about["labels"])
+        self.frame = self._framed(look)
+        self._sent = time.monotonic()
+
+    def _end(self) -> None:
+        run = self._run
+        if run.result is None:
+            known = isinstance(run.problem, LensError)
+            self.notice = f"No visualization: {run.problem if known else repr(run.problem)}"
+            self.phase = "failed"
+            return
+        found = run.result
+        steps = int(found.recipe["steps"])
+        whole = steps == self.about["steps"] and len(found) == len(self.about["names"])
+        look = Look(found.images, found.values, steps, 1.0, run.seconds)
+        kept = [_name(unit) for unit in found.units]
         with self.hold_sync():
-            self.about = {**self.about, "labels": labels(made.units)}
-            self._show(made.images, made.values)
-            self.step = int(made.curve.shape[1])
-            self.phase, self.share = ("stopped", self.share) if early else ("done", 1.0)
+            if len(kept) != len(self.about["names"]):
+                lost = len(self.about["names"]) - len(kept)
+                self.notice = f"{lost} of the images asked for are not there: see the result."
+                where = [_place(unit) for unit in found.units]
+                self.about = {**self.about, "names": kept, "places": where}
+            self.frame = self._framed(look)
+            self.phase = "done" if whole or not run.stopped else "stopped"
 
-    def _watch(
-        self, step: int, images: UInt8[np.ndarray, "n h w 3"], values: Float[np.ndarray, " n"]
-    ) -> bool:
-        if len(images) > self._shown:
-            self._finished, self._shown = self._shown, len(images)
-        under_way = (len(images) - self._finished) * step / self.about["steps"]
-        with self.hold_sync():  # one message, so that numbers and images are of one step
-            self._show(images, values)
-            self.step = int(step)
-            self.share = (self._finished + under_way) / len(self.about["labels"])
-        return not self.stopping
-
-    def _show(self, images: np.ndarray, values: np.ndarray) -> None:
-        self.frame = frame(images)
-        self.values = [float(f"{v:.4g}") if np.isfinite(v) else None for v in values]
+    def _framed(self, look: Look) -> dict[str, Any]:
+        height, width = look.images.shape[1:3]
+        return {
+            "sheets": sheets(list(look.images), min(max(height, width), LARGEST)),
+            "width": width,
+            "height": height,
+            "values": [_plain(value) for value in look.values],
+            "curves": [curve[:: max(1, len(curve) // POINTS)] for curve in self._curve],
+            "step": look.step,
+            "share": look.share,
+            "seconds": round(look.seconds, 1),
+        }
 
 
 def live(
     units: Unit | Site | Objective | Sequence[Unit | Objective],
     *,
-    every: int = 8,
+    every: int = 4,
     **settings: Any,
-) -> Live:
-    """Make images as `lens.visualize` does, and show them while they are made.
+) -> LiveImages:
+    """Make the images that units want to see, and watch while they come about.
 
-    The cell returns at once and the images are computed in a thread, by a model of its own on the
-    same weights, so that the notebook can go on with the model meanwhile.
+    The run has a thread and a model of its own on the same weights: the notebook goes on meanwhile.
 
     Parameters
     ----------
     units
-        As for `lens.visualize`.
+        As `lens.visualize` takes them: a unit, a site, an objective, or a list of them.
     every
-        Steps from one look to the next.
+        After how many steps to look; at most five times in a second.
     **settings
-        All others of `lens.visualize`.
+        Those of `lens.visualize`, such as ``steps=128``.
 
     Returns
     -------
-    Live
-        Show it in a notebook. ``.stop()`` does what its button does, ``.wait()`` gives the
-        visualization when it is there, ``.result`` without waiting.
+    LiveImages
+        ``.stop()`` ends it early as its button does, ``.wait()`` waits for the end, and ``.result``
+        is the `Visualization` then.
 
     Raises
     ------
     BadInput
-        Where there is nothing to make images for, or ``on_step`` is given as well.
+        If these are no units, or `every` is no number of steps. What `lens.visualize` refuses
+        besides is said on the page, and raised by ``.wait()``.
 
     Examples
     --------
-    >>> grid = live(model.site("image.layer4").units(range(16)), steps=256)  # doctest: +SKIP
-    >>> grid.wait().save("units.png")  # doctest: +SKIP
+    >>> site = lens.load().site("image.layer4")
+    >>> view = lens.widgets.live(site.units(range(8)), steps=128)  # doctest: +SKIP
     """
-    from lens.featurevis import visualize
-
-    if "on_step" in settings:
-        raise BadInput("A live grid watches the steps itself: leave out on_step.")
-    if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
+    listed = _listed(units)
+    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
         raise BadInput(f"every is a whole number of steps, at least 1, not {every!r}.")
-    given = _listed(units)
-    own, back = _on_twins(given)
-    copies = int(settings.get("copies", 1))
-
-    def make(watch: Watch) -> Visualization:
-        made = visualize(own, on_step=watch, every=int(every), **{"progress": False, **settings})
-        return replace(made, units=[back[id(unit)] for unit in made.units])
-
-    about = {
-        "model": _model(given[0]).name,
-        "labels": [label for label in labels(given) for _ in range(copies)],
-        "steps": int(settings.get("steps", 256)),
-    }
-    return Live(make, about)
-
-
-def labels(units: Sequence[Unit | Objective]) -> list[str]:
-    """What stands below each image."""
-    return [f"unit {u.index}" if isinstance(u, Unit) else repr(u) for u in units]
+    return LiveImages(listed, {**settings, "every": every})
 
 
 def _listed(units: Any) -> list[Unit | Objective]:
+    from lens.featurevis.formula import Objective
+
     if isinstance(units, Site):
         units = units.units()
-    listed = [units] if isinstance(units, (Unit, Objective)) else units
-    if isinstance(listed, str) or not isinstance(listed, Sequence):
-        listed = [listed]
-    if not listed:
-        raise BadInput("There are no units to visualize; site.units([1, 2, 3]) makes some.")
-    for one in listed:
-        if not isinstance(one, (Unit, Objective)) or (isinstance(one, Objective) and not one.sites):
-            raise BadInput(
-                f"A live grid is of units and objectives of a model, not of {one!r}; "
-                "model.site('image.layer4').unit(17) is a unit."
-            )
-    return list(listed)
+    listed = list(units) if isinstance(units, Iterable) else [units]
+    wrong = [one for one in listed if not isinstance(one, Unit | Objective)]
+    if wrong or not listed:
+        got = type(wrong[0]).__name__ if wrong else "an empty list"
+        raise BadInput(f"lens.widgets.live takes units and objectives, not {got}.")
+    if any(isinstance(one, Objective) and not one.sites for one in listed):
+        raise BadInput("An objective has to look at a site of a model: add a unit to it.")
+    return listed
 
 
-def _model(one: Unit | Objective) -> Model:
-    return (one.site if isinstance(one, Unit) else one.sites[0]).model
+def _name(unit: Unit | Objective) -> str:
+    return f"unit {unit.index}" if isinstance(unit, Unit) else repr(unit)
 
 
-def _on_twins(given: Sequence[Unit | Objective]) -> tuple[list[Any], dict[int, Unit | Objective]]:
-    """The same on models of their own, and the way back by id."""
-    models = dict.fromkeys(map(_model, given))
-    others = {model: twin(model) for model in models}
+def _place(unit: Unit | Objective) -> str:
+    return f"{place(unit.site)}/{unit.index}" if isinstance(unit, Unit) else ""
 
-    def there(one: Unit | Objective) -> Unit | Objective:
-        other = others[_model(one)]
-        if isinstance(one, Unit):
-            return other.site(one.site.name).unit(one.index)
-        return from_recipe(one.recipe(), other, one.modules)
 
-    own = [there(one) for one in given]
-    return own, {id(new): one for new, one in zip(own, given, strict=True)}
+def _plain(value: Any) -> float | None:
+    return float(f"{value:.5g}") if np.isfinite(value) else None

@@ -5,10 +5,13 @@
 //   card     everything about one unit but its picture; images lie in one WebP atlas
 //   picture  its feature visualization: {index, state: computing | ready | failed | off, ...}
 //   listed   [{index, label}] the units that previous and next walk through, or []
+//   place    what its site is called where views tell each other of a choice
 //   notice   one sentence about what went wrong, or ""
 //   offline  true in an exported page, which holds the listed units only
 
+import { alive } from "../alive.js";
 import { aligned, bitmap, html, known, number, painted, probability, signed, svg } from "../draw.js";
+import { choose, whenChosen } from "../link.js";
 import { bars, histogramChart, overlays, responseChart } from "./charts.js";
 
 // The concept that the page compares with all others.
@@ -67,7 +70,7 @@ function render({ model, el }) {
     return to >= 0 && to < n() ? to : null;
   }
 
-  function go(index) {
+  function go(index, telling = true) {
     if (index === null) return;
     if (index < 0 || index >= n()) {
       return complain(`Unit ${signed(String(index))} does not exist: ${model.get("card").site} has units 0 to ${n() - 1}.`);
@@ -79,6 +82,13 @@ function render({ model, el }) {
     if (index === current()) return walk();
     model.set("index", index);
     model.save_changes();
+    if (telling) choose(root, "unit", `${model.get("place")}/${index}`);
+  }
+
+  // Chosen in another view of the page: a unit of this site is shown.
+  function hear(name) {
+    const index = Number(name.slice(name.lastIndexOf("/") + 1));
+    if (name === `${model.get("place")}/${index}`) go(index, false);
   }
 
   function complain(text) {
@@ -272,6 +282,7 @@ function render({ model, el }) {
   const said = () => (complain(model.get("notice")), walk());
   const changes = { card: draw, index: draw, listed: enlist, picture: show, notice: said };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
+  const unlink = whenChosen(root, "unit", hear);
   let width = 0;
   const watch = new ResizeObserver(() => root.clientWidth !== width && ((width = root.clientWidth), redraw()));
   watch.observe(root);
@@ -279,10 +290,11 @@ function render({ model, el }) {
   draw();
   model.send({ kind: "open" });
   return () => {
+    unlink();
     watch.disconnect();
     clearInterval(clock);
     for (const [name, act] of Object.entries(changes)) model.off(`change:${name}`, act);
   };
 }
 
-export default { render };
+export default { render: alive(render) };

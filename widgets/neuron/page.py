@@ -12,6 +12,7 @@ from lens.errors import BadInput, UnitOutOfRange
 from lens.sites import Site, Unit
 from lens.widgets import host
 from lens.widgets.esm import module
+from lens.widgets.link import place
 from lens.widgets.neuron.judgement import judging
 from lens.widgets.neuron.pictures import Draw, Pictures, drawing
 from lens.widgets.neuron.traits import card_traits
@@ -46,6 +47,7 @@ class NeuronPage(View):
     listed = traitlets.List(traitlets.Dict()).tag(sync=True)
     card = traitlets.Dict().tag(sync=True)
     picture = traitlets.Dict().tag(sync=True)
+    place = traitlets.Unicode().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
 
     def __init__(
@@ -54,6 +56,7 @@ class NeuronPage(View):
         make_card: Callable[[int], NeuronCard],
         draw: Draw | None = None,
         labels: Mapping[int, str] | None = None,
+        place: str = "",
     ) -> None:
         """Build the page of one unit; `lens.neuron` knows where the data comes from.
 
@@ -67,6 +70,8 @@ class NeuronPage(View):
             Gives the pictures of units; None for a page without pictures.
         labels
             The listed units, in order, with a word for each.
+        place
+            What its site is called where views tell each other of a choice.
         """
         self._make_card = make_card
         self._cards: dict[int, dict[str, Any]] = {}
@@ -77,6 +82,7 @@ class NeuronPage(View):
             card=first,
             picture=self._pictures.now(index),
             listed=[{"index": i, "label": label} for i, label in (labels or {}).items()],
+            place=place,
         )
         self.on_msg(self._opened)
 
@@ -208,6 +214,7 @@ def neuron(
         lambda index: card(site.unit(index), measured),
         draw,
         _labelled(measured, listed),
+        place(site),
     )
 
 

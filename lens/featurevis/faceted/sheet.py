@@ -134,20 +134,37 @@ class Facets:
                     self._caption(pen, found.iloc[0], x, y + _CELL)
         return page
 
+    def view(self, examples: Any = None) -> Any:
+        """Open the sheet in the notebook: sorted, enlarged, beside real examples.
+
+        Parameters
+        ----------
+        examples
+            What really excites the units: `lens.neurons.responses.responses` of their site, or a
+            list of pictures for a unit's number.
+        """
+        # By name: what is shown stands above what is computed, and loads when somebody looks.
+        return import_module("lens.widgets.facet_sheet").facets(self, examples)
+
     def save(self, path: str | Path) -> Path:
-        """Write the sheet: a PNG with the recipe in its metadata, or a figure as SVG or PDF.
+        """Write the sheet: PNG with its recipe inside, SVG or PDF for a report, HTML for its view.
 
         Raises
         ------
         BadInput
-            Where the name ends in none of .png, .svg and .pdf, or its folder doesn't exist.
+            Where the name ends in none of .png, .svg, .pdf and .html, or its folder doesn't exist.
         """
         path = Path(path)
-        if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-            raise BadInput(f"{path.name!r} should end in .png, .svg or .pdf, as facets are saved.")
+        ending = path.suffix.lower()
+        if ending not in (".png", ".svg", ".pdf", ".html"):
+            raise BadInput(
+                f"{path.name!r} should end in .png, .svg, .pdf or .html, as facets are saved."
+            )
         if not path.parent.is_dir():
             raise BadInput(f"there is no folder {str(path.parent)!r} to save {path.name!r} in.")
-        if path.suffix.lower() == ".png":
+        if ending == ".html":
+            return Path(self.view().save(path))
+        if ending == ".png":
             path.write_bytes(self._repr_png_())
             return path
         # By name: a report figure stands above what it shows.
