@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lens.widgets.export import export_notebook
     from lens.widgets.layer_overview import layers
-    from lens.widgets.live import live
+    from lens.widgets.live_images import live
     from lens.widgets.unit_table import units
     from lens.widgets.view import View, save
 
@@ -20,7 +20,7 @@ _HOME = {
     "View": "view",
     "export_notebook": "export",
     "layers": "layer_overview",
-    "live": "live",
+    "live": "live_images",
     "save": "view",
     "units": "unit_table",
 }

@@ -31,6 +31,7 @@ VIEWS = {
     "lens-layers": "widgets.layers(model, tables=table)",
     "lens-facets": "facets(site.units(best[:2]), stimuli=few, steps=2, progress=False).view()",
     "lens-live": "widgets.live(site.units(best), steps=4)",
+    "lens-map": "lens.project(few, 'pca', model=model, progress=False).view()",
     "lens-attention": "lens.attention(model, picture[None]).explore()",
     "lens-heatmap": "lens.attribute(model, picture, 'a cat', 'saliency').view()",
 }

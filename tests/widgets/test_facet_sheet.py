@@ -68,8 +68,8 @@ def test_real_examples_stand_beside(found, tiny_rn, few, coloured):
 def test_saved_as_a_page_too(found, tmp_path):
     page = found.save(tmp_path / "facets.html")
     assert page.stat().st_size > 10_000
-    with pytest.raises(BadInput, match=r"\.png or \.html"):
-        found.save(tmp_path / "facets.pdf")
+    with pytest.raises(BadInput, match=r"\.pdf or \.html"):
+        found.save(tmp_path / "facets.gif")
 
 
 def test_mistakes_are_said(found):

@@ -75,8 +75,8 @@ def test_a_check_that_cannot_be_made_says_so(heat):
 def test_it_is_saved_by_the_attribution(heat, tmp_path):
     page = heat.save(tmp_path / "heat.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    with pytest.raises(BadInput, match=r"end in \.png or \.html"):
-        heat.save(tmp_path / "heat.svg")
+    with pytest.raises(BadInput, match=r"\.pdf or \.html"):
+        heat.save(tmp_path / "heat.gif")
 
 
 def test_bad_input():

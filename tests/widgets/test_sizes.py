@@ -17,7 +17,7 @@ VIEWS = {
 
 def test_every_view_is_looked_at():
     shown = {path.parent.name for path in VIEWS}
-    assert shown >= {"attention", "facet_sheet", "heatmap", "layer_overview", "live"}
+    assert shown >= {"attention", "facet_sheet", "heatmap", "layer_overview", "live_images"}
     assert shown >= {"neuron", "unit_table"}
 
 

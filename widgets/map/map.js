@@ -13,6 +13,7 @@
 //   notice      one sentence about what went wrong, or ""
 //   offline     true in a saved page, whose `archive` answers what the kernel would
 
+import { alive } from "../alive.js";
 import { bitmap, html, number, painted, share } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { asker, bytes, longs, shorts } from "./asking.js";
@@ -371,4 +372,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { render: alive(render) };

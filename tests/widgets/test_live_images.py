@@ -11,7 +11,7 @@ import lens
 from lens import widgets
 from lens.errors import BadInput
 from lens.featurevis import objectives as o
-from lens.widgets.live.run import Look, Run
+from lens.widgets.live_images.run import Look, Run
 
 WAIT = 60
 QUICK = {"precision": "fp32", "batch_size": 2}

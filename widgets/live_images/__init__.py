@@ -1,5 +1,5 @@
 """Feature visualization, live."""
 
-from lens.widgets.live.view import LiveImages, live
+from lens.widgets.live_images.view import LiveImages, live
 
 __all__ = ["LiveImages", "live"]

@@ -16,7 +16,7 @@ from lens.widgets import host
 from lens.widgets.atlas import sheets
 from lens.widgets.esm import module
 from lens.widgets.link import place
-from lens.widgets.live.run import Look, Run
+from lens.widgets.live_images.run import Look, Run
 from lens.widgets.theme import styles
 from lens.widgets.view import View
 
