@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lens import attribution, capture, data, edit, errors, featurevis, neurons, store, zoo
+    from lens import attribution, capture, data, edit, errors, featurevis, microscope, neurons, store, zoo
     from lens.attribution.explain import attribute
     from lens.capture.attention import attention
     from lens.capture.tracing import trace
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Verb -> the module that it comes from. `capture` is a room and a verb at once: the room can be
-# called (see lens/capture/__init__.py).
+# Verb -> the module that it comes from. `capture` and `microscope` are rooms and verbs at once: the
+# room can be called (see lens/capture/__init__.py).
 _VERBS = {
     "load": "lens.opening",
     "wrap": "lens.opening",
@@ -39,6 +39,7 @@ _ROOMS = (
     "edit",
     "errors",
     "featurevis",
+    "microscope",
     "neurons",
     "store",
     "widgets",
@@ -55,6 +56,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "visualize",
     "multimodal",
     "neuron",
+    "microscope",
     "attribution",
     "data",
     "edit",
