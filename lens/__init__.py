@@ -9,7 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lens import attribution, capture, data, edit, errors, featurevis, microscope, neurons, store, zoo
+    from lens import (
+        attribution,
+        capture,
+        data,
+        edit,
+        errors,
+        featurevis,
+        microscope,
+        neurons,
+        store,
+        zoo,
+    )
     from lens.attribution.explain import attribute
     from lens.capture.attention import attention
     from lens.capture.tracing import trace

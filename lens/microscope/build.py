@@ -11,8 +11,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from lens.microscope.drawing import draw_units, outlines, write_examples, write_thumbnails
-from lens.microscope.findings import find
 from lens.microscope.finding_page import compare_page, search_index, search_page
+from lens.microscope.findings import find
 from lens.microscope.folder import Folder
 from lens.microscope.index_page import index_page
 from lens.microscope.markup import number as written
