@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from lens.microscope.drawing import draw_units, outlines, write_examples, write_thumbnails
+from lens.microscope.drawing import draw_units, write_examples, write_thumbnails
 from lens.microscope.finding_page import compare_page, search_index, search_page
 from lens.microscope.findings import find
 from lens.microscope.folder import Folder
@@ -165,8 +165,7 @@ def _look(
     wanted = {facts.unit: facts.rows.tolist() for facts in findings.units if facts.alive}
     every = {row for rows in wanted.values() for row in rows}
     with bars(f"{site.name} examples", len(every)) as bar:
-        write_examples(folder, measured.stimuli, every, bar.update)
-    paths = _outlines(folder, number, measured, wanted, len(every), bars)
+        paths = write_examples(folder, number, measured, wanted, bar.update)
     quality = _quality(plan, site)
     notes = [*findings.notes, *plan.notes]
     return Shown(number, site, units, findings, drawn, recipes, paths, quality, notes)
@@ -186,30 +185,6 @@ def _responses(folder: Folder, plan: Plan, number: int, site: Site, bars: Bars) 
     where = site.pre_activation
     pool = "cls" if where.n_prefix else "mean"
     return Responses(where, pool, plan.stimuli, kept["values"], kept.get("embeddings"))
-
-
-def _outlines(
-    folder: Folder,
-    number: int,
-    measured: Responses,
-    wanted: Mapping[int, Sequence[int]],
-    count: int,
-    bars: Bars,
-) -> dict[int, list[str]]:
-    name = f"{number}-outlines"
-    kept = folder.kept(name)
-    if kept is None:
-        with bars(f"{measured.site.name} outlines", count) as bar:
-            found = outlines(measured, wanted, bar.update)
-        flat = [path for unit in wanted for path in found[unit]]
-        folder.keep(name, paths=np.asarray(flat, dtype=str))
-        return found
-    flat = kept["paths"].tolist()
-    found, start = {}, 0
-    for unit, rows in wanted.items():
-        found[unit] = flat[start : start + len(rows)]
-        start += len(rows)
-    return found
 
 
 def _write_site(folder: Folder, shown: Shown, bars: Bars) -> None:

@@ -49,14 +49,15 @@ def conditional(edges: np.ndarray, counts: np.ndarray, categories: Sequence[str]
     places = [x(edge) for edge in edges]
     layers = []
     below = np.zeros(len(total))
-    for c in range(len(categories)):
+    full = [i for i in range(len(total)) if total[i]]
+    behind = _boxes(places, full, np.zeros(len(total)), np.ones(len(total)), y)
+    layers.append(tag("path", class_="crest", d=behind))  # all others: what the rest leaves
+    for c in range(len(categories) - 1):
         above = below + shares[:, c]
-        pieces = "".join(
-            f"M{places[i]} {y(below[i])}V{y(above[i])}H{places[i + 1]}V{y(below[i])}Z"
-            for i in range(len(total))
-            if shares[i, c] > 0
-        )
-        layers.append(tag("path", class_=f"c{category(c, len(categories))}", d=pieces or "M0 0"))
+        there = [i for i in full if shares[i, c] > 0]
+        if there:
+            drawn = _boxes(places, there, below, above, y)
+            layers.append(tag("path", class_=f"c{category(c, len(categories))}", d=drawn))
         below = above
     most = math.log1p(float(total.max(initial=1)))
     tall = [TOP + strip - strip * math.log1p(float(n)) / most for n in total]
@@ -134,6 +135,7 @@ def responses(
     low = float(np.min((mean - margin)[there], initial=0))
     high = float(np.max((mean + margin)[there], initial=0))
     x = _scale(low, high, 0, 100)
+    same = len(np.unique(n)) == 1
 
     def cell(c: int, r: int) -> Markup:
         if not there[c, r]:
@@ -142,11 +144,9 @@ def responses(
         ends = x(min(value, 0)), x(max(value, 0)), x(value - half), x(value + half)
         return tag(
             "td",
-            tag("i"),
-            tag("u"),
             tag("span", number(value, 3)),
             style="--a:{:.0f};--b:{:.0f};--c:{:.0f};--d:{:.0f}".format(*ends),
-            title=f"{number(value)} \u00b1 {number(half, 2)}, n = {n[c, r]}",
+            title=f"\u00b1 {number(half, 2)}" + ("" if same else f", n = {n[c, r]}"),
         )
 
     rows = [
@@ -191,6 +191,18 @@ def _scale(low: float, high: float, start: float, end: float):
 def _steps(places: Sequence[float], heights: Sequence[float]) -> str:
     path = "".join(f"V{top}H{places[i + 1]}" for i, top in enumerate(heights))
     return f"M{places[0]} {BOTTOM}{path}V{BOTTOM}Z"
+
+
+def _boxes(places: Sequence[float], bins: Sequence[int], low, high, y) -> str:
+    """Draw boxes over bins; neighbours of one height are one box."""
+    path, start = "", 0
+    for k, i in enumerate(bins):
+        ends = k + 1 == len(bins) or bins[k + 1] != i + 1
+        if ends or (y(low[i]), y(high[i])) != (y(low[i + 1]), y(high[i + 1])):
+            first = bins[start]
+            path += f"M{places[first]} {y(low[i])}V{y(high[i])}H{places[i + 1]}V{y(low[i])}Z"
+            start = k + 1
+    return path
 
 
 def _axis(x, low: float, high: float) -> Markup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,8 @@ from lens.widgets.atlas import webp
 #: Pixels a side of examples, and of thumbnails, of which so many make one file: COLUMNS a row.
 SIDE = 96
 TILES, COLUMNS = 64, 8
-# Stimuli that go through the model or are drawn at once.
-AT_ONCE = 64
+# Stimuli that go through the model at once, and those that a kill loses at most.
+AT_ONCE, PART = 64, 512
 
 
 @dataclass(frozen=True)
@@ -79,18 +79,21 @@ def draw_units(
         kept = folder.kept(part)
         if kept is None:
             made = _draw(site, batch, drawer, batch_size)
-            images = [_tile(image) for image in made.images] if made else []
             numbers = [_index(unit) for unit in made.units] if made else []
-            for unit, image in zip(numbers, made.images if made else [], strict=True):
+            # Of several copies of a unit, the first one is shown.
+            rows = [numbers.index(unit) for unit in dict.fromkeys(numbers)]
+            numbers = [numbers[row] for row in rows]
+            images = made.images[rows] if made else np.zeros((0, SIDE, SIDE, 3), np.uint8)
+            for unit, image in zip(numbers, images, strict=True):
                 folder.write(picture_name(number, unit, kind), webp(image, quality=88))
             folder.keep(
                 part,
                 units=np.asarray(numbers, dtype=int),
-                tiles=np.asarray(images, dtype=np.uint8).reshape(-1, SIDE, SIDE, 3),
-                values=made.values if made else np.zeros(0),
-                starts=made.start_values if made else np.zeros(0),
-                formulas=np.asarray(made.recipe["formulas"] if made else [], dtype=str),
-                size=np.asarray(made.images.shape[1:3] if made else (SIDE, SIDE)),
+                tiles=np.asarray([_tile(i) for i in images], np.uint8).reshape(-1, SIDE, SIDE, 3),
+                values=made.values[rows] if made else np.zeros(0),
+                starts=made.start_values[rows] if made else np.zeros(0),
+                formulas=np.asarray(_formulas(made), dtype=str),
+                size=np.asarray(images.shape[1:3]),
                 recipe=np.asarray(_recipe(made)),
             )
             kept = folder.kept(part)
@@ -134,24 +137,13 @@ def picture_name(number: int, unit: int, kind: int) -> str:
 
 
 def write_examples(
-    folder: Folder, stimuli: Any, rows: Iterable[int], progress: Callable[[int], Any]
-) -> None:
-    """Write each stimulus that is shown anywhere once, whoever shows it."""
-    missing = [row for row in sorted(set(rows)) if not folder.has(f"img/{row}.webp")]
-    # Stimuli without `pixels` may differ in size, and come one by one.
-    together = AT_ONCE if hasattr(stimuli, "pixels") else 1
-    for start in range(0, len(missing), together):
-        some = missing[start : start + together]
-        for row, image in zip(some, pictures(stimuli, some), strict=True):
-            folder.write(f"img/{row}.webp", webp(_tile(image), quality=78))
-        progress(len(some))
-
-
-@torch.no_grad()
-def outlines(
-    measured: Responses, wanted: Mapping[int, Sequence[int]], progress: Callable[[int], Any]
+    folder: Folder,
+    number: int,
+    measured: Responses,
+    wanted: Mapping[int, Sequence[int]],
+    progress: Callable[[int], Any],
 ) -> dict[int, list[str]]:
-    """Outline, on each unit's own examples, where it is excited; a stimulus is looked at once.
+    """Write each stimulus that is shown anywhere once, and outline where its units are excited.
 
     Parameters
     ----------
@@ -163,24 +155,60 @@ def outlines(
     dict
         For each unit a path for each of its rows, empty where there is none.
     """
-    site = measured.site
     found = {unit: [""] * len(rows) for unit, rows in wanted.items()}
     askers: dict[int, list[tuple[int, int]]] = {}
     for unit, rows in wanted.items():
         for place, row in enumerate(rows):
             askers.setdefault(int(row), []).append((unit, place))
-    if site.grid is None:
-        return found
-    rows = np.asarray(sorted(askers), dtype=int)
-    start = 0
-    for batch in batches(measured.stimuli, site.model, rows, AT_ONCE):
-        maps = unit_maps(site, forward_to([site], batch)[site.name]).float().cpu().numpy()
-        for i, row in enumerate(rows[start : start + len(batch)].tolist()):
-            for unit, place in askers[row]:
-                found[unit][place] = outline(maps[i, unit])
-        start += len(batch)
-        progress(len(batch))
+    every = sorted(askers)
+    for start in range(0, len(every), PART):
+        part = f"{number}-examples-{start}"
+        kept = folder.kept(part)
+        if kept is None:
+            paths = []
+            for first in range(start, min(start + PART, len(every)), AT_ONCE):
+                rows = every[first : min(first + AT_ONCE, start + PART)]
+                paths += _example(folder, measured, rows, askers)
+                progress(len(rows))
+            kept = {"paths": np.asarray(paths, dtype=str)}
+            folder.keep(part, **kept)
+        asked = [asker for row in every[start : start + PART] for asker in askers[row]]
+        for (unit, place), path in zip(asked, kept["paths"].tolist(), strict=True):
+            found[unit][place] = path
     return found
+
+
+@torch.no_grad()
+def _example(
+    folder: Folder,
+    measured: Responses,
+    rows: Sequence[int],
+    askers: Mapping[int, Sequence[tuple[int, int]]],
+) -> list[str]:
+    """Write a batch of stimuli; give the outlines in the order of the rows and of who asks."""
+    site, few = measured.site, _Few(measured.stimuli, rows)
+    for i, row in enumerate(rows):
+        if not folder.has(f"img/{row}.webp"):
+            folder.write(f"img/{row}.webp", webp(_tile(few.images[i]), quality=78))
+    if site.grid is None:
+        return [""] * sum(len(askers[row]) for row in rows)
+    (batch,) = batches(few, site.model, np.arange(len(rows)), AT_ONCE)
+    maps = unit_maps(site, forward_to([site], batch)[site.name]).float().cpu().numpy()
+    return [outline(maps[i, unit]) for i, row in enumerate(rows) for unit, _ in askers[row]]
+
+
+class _Few:
+    """Some of the stimuli, drawn once for the page and for the model."""
+
+    def __init__(self, stimuli: Any, rows: Sequence[int]) -> None:
+        if hasattr(stimuli, "pixels"):
+            self.images = list(stimuli.pixels(rows))
+            self.pixels = lambda indices: np.stack([self.images[i] for i in indices])
+        else:  # these may differ in size
+            self.images = [pictures(stimuli, [row])[0] for row in rows]
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return Image.fromarray(self.images[index])
 
 
 def _draw(
@@ -222,6 +250,11 @@ def _index(unit: Any) -> int:
     if not numbers:
         raise BadInput(f"{unit!r} is of no unit; a facet's pictures are of the units it is given.")
     return int(numbers[0])
+
+
+def _formulas(made: Visualization | None) -> list[str]:
+    """Give each unit's objective; a recipe has one for each unit, however many copies there are."""
+    return list(made.recipe["formulas"]) if made else []
 
 
 def _recipe(made: Visualization | None) -> str:

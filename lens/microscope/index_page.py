@@ -34,13 +34,13 @@ def index_page(plan: Plan, data: Sequence[dict[str, Any]], notes: Sequence[str])
     parameters = sum(p.numel() for p in model.module.parameters())
     height, width = model.image_size
     rows = [
-        ("architecture", type(model.module).__name__, f"{parameters / 1e6:.1f} million parameters"),
+        ("architecture", type(model.module).__name__, f"{parameters / 1e6:.1f} million "
+         f"parameters; fingerprint {model.fingerprint}"),
         ("pictures", f"{height} \u00d7 {width}", f"towers: {', '.join(model.towers)}"),
         ("units", f"{units:,}", f"at {len(plan.chosen)} of {len(model.sites)} sites"),
         ("multimodal", f"{sum(map(len, passed)):,}", "answer to a concept in every rendering"),
         ("stimuli", f"{len(table):,}", f"{table['concept'].nunique():,} concepts, "
          f"{table['rendering'].nunique()} renderings"),
-        ("weights", model.fingerprint, "fingerprint"),
     ]  # fmt: skip
     return page(
         f"{model.name} under the microscope",

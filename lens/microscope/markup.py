@@ -74,7 +74,8 @@ def short(text: Any, length: int = SHORT) -> str:
 
 def name(text: Any, length: int = SHORT) -> Markup:
     """Write a name from data, cut, in its own direction of writing."""
-    return tag("bdi", short(text, length))
+    cut = short(text, length)
+    return Markup(_child(cut)) if cut.isascii() else tag("bdi", cut)
 
 
 def island(data: Any) -> str:
