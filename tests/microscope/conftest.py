@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lens
@@ -21,7 +22,10 @@ class Renamed:
 
     def __init__(self, stimuli, names):
         self.stimuli = stimuli
-        self.table = stimuli.table.replace({"concept": dict(zip(CONCEPTS, names, strict=False))})
+        new = dict(zip(CONCEPTS, names, strict=True))
+        self.table = stimuli.table.assign(
+            concept=np.array([new[c] for c in stimuli.table["concept"]], dtype=object)
+        )
 
     def __len__(self):
         return len(self.stimuli)
