@@ -432,7 +432,7 @@ def _ranges(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+        if not (first.isdecimal() and (last.isdecimal() or not dash) and len(first + last) < 15):
             raise argparse.ArgumentTypeError(
                 f"{part!r} is no unit and no range of units, such as 17 or 0-63"
             )
