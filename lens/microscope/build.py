@@ -88,7 +88,7 @@ def microscope(
         of pixels.
     overwrite
         Build although the folder holds another web site, which is deleted, or files that are not
-        ours, which stay.
+        ours, which stay. What the same call began is gone on with.
     progress
         Show progress bars.
 

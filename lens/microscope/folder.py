@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lens.errors import BadInput, NotWritten, StoreBusy
+from lens.errors import BadInput, NotWritten, StoreBusy, StoreMismatch
 from lens.microscope.plan import Plan, check_same
 from lens.microscope.result import MANIFEST, read
 from lens.store.lock import LOCK, writing_to
@@ -46,11 +46,10 @@ class Folder:
         if self.path.exists() and not self.path.is_dir():
             raise BadInput(f"{self.path} is a file; a web site needs a folder.")
         found = read(self.path)
+        if found is not None:
+            return not self._other(found, plan, overwrite) and bool(found["finished"])
         if overwrite:
             return False
-        if found is not None:
-            check_same(found, plan, self.path)
-            return bool(found["finished"])
         strangers = sorted(p.name for p in self._listed() if p.name not in (LOCK, PARTIAL))
         if strangers:
             more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
@@ -72,10 +71,8 @@ class Folder:
         try:
             with writing_to(self._place):
                 found = read(self.path)
-                if overwrite:
-                    self._clear(found)
-                elif found is not None:
-                    check_same(found, plan, self.path)
+                if found is not None and self._other(found, plan, overwrite):
+                    self._clear()
                 self._place.sweep()
                 self.write(MANIFEST, _json(plan.manifest(finished=False)), durable=True)
                 yield
@@ -99,7 +96,7 @@ class Folder:
         """Tell whether a file is there; those that are, are whole."""
         return (self.path / name).exists()
 
-    def write(self, name: str, data: bytes | str, *, durable: bool = False) -> None:
+    def write(self, name: str, data: bytes | memoryview | str, *, durable: bool = False) -> None:
         """Write a file as a whole: whoever looks sees the old one or the new one.
 
         Raises
@@ -109,7 +106,7 @@ class Folder:
         """
         whole = data.encode("utf-8") if isinstance(data, str) else data
         try:
-            self._place.write(name, whole, durable=durable)
+            self._place.write(name, whole, durable=durable)  # type: ignore[arg-type]
         except NotWritten as error:
             raise NotWritten(str(error).replace("cannot be a store", "cannot be built")) from error
 
@@ -121,7 +118,7 @@ class Folder:
         """Keep arrays for the rest of the build, whatever ends this process."""
         file = io.BytesIO()
         np.savez(file, **arrays)
-        self.write(f"{PARTS}/{name}.npz", file.getvalue(), durable=True)
+        self.write(f"{PARTS}/{name}.npz", file.getbuffer(), durable=True)
 
     def kept(self, name: str) -> dict[str, np.ndarray] | None:
         """Return what was kept; None where nothing was."""
@@ -131,13 +128,21 @@ class Folder:
         with np.load(path) as found:
             return dict(found)
 
+    def _other(self, found: dict[str, Any], plan: Plan, overwrite: bool) -> bool:
+        """Tell whether a web site is another one than planned, where it may be overwritten."""
+        try:
+            check_same(found, plan, self.path)
+        except StoreMismatch:
+            if not overwrite:
+                raise
+            return True
+        return False
+
     def _listed(self) -> list[Path]:
         return list(self.path.iterdir()) if self.path.is_dir() else []
 
-    def _clear(self, found: dict[str, Any] | None) -> None:
+    def _clear(self) -> None:
         """Delete an older web site, and nothing that is not its own."""
-        if found is None:
-            return
         with self._place.writing():
             for path in self._listed():
                 if path.name == LOCK or not (path.name in _OURS or path.name.isdecimal()):

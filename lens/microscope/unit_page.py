@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lens.microscope import charts
 from lens.microscope.drawing import SIDE, Drawn, picture_name
-from lens.microscope.findings import EXAMPLES, Facts
+from lens.microscope.findings import Facts
 from lens.microscope.markup import (
     SHORT,
     Markup,
@@ -216,7 +216,6 @@ def _examples(shown: Shown, facts: Facts) -> list[Markup]:
         else ""
     )
     hint = f"The {len(items)} strongest stimuli, two of a concept in a rendering at most.{where}"
-    assert len(items) <= EXAMPLES
     return [tag("p", hint, class_="hint"), tag("ol", items, class_="examples")]
 
 

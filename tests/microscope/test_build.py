@@ -175,6 +175,9 @@ def test_overwriting_replaces_a_site_and_nothing_else(
     assert (tmp_path / "0" / "unit" / "2.html").exists()
     lens.microscope(tiny_rn, tmp_path, "image.layer4", stimuli, **quick, overwrite=True)
     assert (tmp_path / "CNAME").read_text() == "units.example.org"
+    made = (tmp_path / "site.json").stat().st_mtime_ns
+    lens.microscope(tiny_rn, tmp_path, "image.layer4", stimuli, **quick, overwrite=True)
+    assert (tmp_path / "site.json").stat().st_mtime_ns == made  # it is the one asked for
     (tmp_path / "CNAME").unlink()
     assert bits(tmp_path) == bits(whole.path)
 
