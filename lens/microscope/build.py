@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from lens.microscope.drawing import draw_units, write_examples, write_thumbnails
+from lens.microscope.drawing import Drawn, draw_units, write_examples, write_thumbnails
 from lens.microscope.finding_page import compare_page, search_index, search_page
 from lens.microscope.findings import find
 from lens.microscope.folder import Folder
@@ -21,7 +21,7 @@ from lens.microscope.plan import Drawer, Plan, make_plan
 from lens.microscope.result import Microscope, read
 from lens.microscope.site_page import data_script, parsed, site_data, site_page
 from lens.microscope.unit_page import unit_page
-from lens.neurons.responses import Responses, responses
+from lens.neurons.responses import Pool, Responses, responses
 from lens.sites import Site
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ def _look(
 ) -> Shown:
     """Find out all that the pages of a site say; what takes long is kept part by part."""
     measured = _responses(folder, plan, number, site, bars)
-    drawn, recipes = {}, {}
+    drawn: dict[str, dict[int, Drawn]] = {}
+    recipes: dict[str, dict[str, Any]] = {}
     for place, (name, drawer) in enumerate(plan.drawers.items()):
         kind = place if "" in plan.drawers else place + 1
         with bars(f"{site.name} visualize{f' {name}' if name else ''}", len(units)) as bar:
@@ -183,7 +184,7 @@ def _responses(folder: Folder, plan: Plan, number: int, site: Site, bars: Bars) 
         folder.keep(f"{number}-responses", values=measured.values, **more)
         return measured
     where = site.pre_activation
-    pool = "cls" if where.n_prefix else "mean"
+    pool: Pool = "cls" if where.n_prefix else "mean"
     return Responses(where, pool, plan.stimuli, kept["values"], kept.get("embeddings"))
 
 

@@ -115,7 +115,8 @@ def _best(data: Sequence[dict[str, Any]], passed: Sequence[Sequence[int]]) -> Ma
     """Show the best units of all sites; two of a concept at most."""
     every = [(data[s]["columns"]["score"][i], s, i) for s, own in enumerate(passed) for i in own]
     every.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
-    items, seen = [], {}
+    items: list[Markup] = []
+    seen: dict[str, int] = {}
     for score, s, i in every:
         site, columns = data[s], data[s]["columns"]
         concept = site["concepts"][columns["concept"][i]]

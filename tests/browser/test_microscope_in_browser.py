@@ -83,7 +83,8 @@ def test_every_kind_of_page_is_accessible_and_quiet(opened, name, scheme):
     page.wait_for_load_state("load")
     if "compare" in name:
         expect(page.locator("#pair iframe")).to_have_count(2)
-    found = Axe().run(page)
+    # Else axe itself asks for the style sheets, which the page's policy forbids.
+    found = Axe().run(page, options={"preload": False})
     assert found.violations_count == 0, found.generate_report()
     wide = page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
     assert wide <= 0
