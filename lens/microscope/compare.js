@@ -53,8 +53,8 @@
     const concept = (side) => (of(side, "concept") == null ? "\u2013" : lens.name(side.data.concepts[of(side, "concept")]));
     const words = (side) => lens.html("span", {}, ...of(side, "words").slice(0, 6).flatMap((w, i) => [i ? ", " : "", lens.name(side.data.vocabulary[w])]));
     const number = (key, digits) => [key === "d_prime" ? "d\u2032" : key, (side) => (key === "n" ? String(of(side, "n") ?? "\u2013") : lens.number(of(side, key), digits))];
-    const rows = [["concept", concept], number("score"), number("q", 2), number("p", 2), number("n"), number("d_prime"), number("gap"),
-      ...a.data.renderings.map((name, r) => [`AUROC ${name}`, (side) => lens.number(of(side, "auroc")?.[side.data.renderings.indexOf(a.data.renderings[r])] ?? null)])];
+    const rows = [["concept", concept], ["score", (side) => lens.share(of(side, "score"))], number("q", 2), number("p", 2), number("n"), number("d_prime"), number("gap"),
+      ...a.data.renderings.map((name, r) => [`AUROC ${name}`, (side) => lens.share(of(side, "auroc")?.[side.data.renderings.indexOf(a.data.renderings[r])] ?? null)])];
     if (of(a, "words").length || of(b, "words").length) rows.push(["words", words]);
     const near = a.data === b.data && of(a, "near").find(([unit]) => unit === b.unit);
     const link = ({ data, unit }) => lens.html("th", { scope: "col" }, lens.html("a", { href: `${data.number}/unit/${unit}.html` }, lens.name(data.name), ` ${unit}`));

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lens.microscope.graph import graph, size_of
-from lens.microscope.markup import Markup, aligned, name, page, short, tag
+from lens.microscope.markup import Markup, name, page, share, short, tag
 from lens.microscope.pieces import definitions, notices
 from lens.microscope.plan import Plan
 from lens.widgets.neuron.verdict import ACCEPTED
@@ -132,7 +132,7 @@ def _best(data: Sequence[dict[str, Any]], passed: Sequence[Sequence[int]]) -> Ma
                     _thumbnail(site, i),
                     tag("b", str(unit)),
                     tag("span", name(concept, 40)),
-                    tag("em", aligned(score)),
+                    tag("em", share(score)),
                     href=f"{s}/unit/{unit}.html",
                     class_="unit",
                     title=short(site["name"]),

@@ -9,7 +9,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["Markup", "aligned", "island", "number", "page", "plain", "probability", "short", "tag"]
+__all__ = [
+    "Markup",
+    "aligned",
+    "island",
+    "number",
+    "page",
+    "plain",
+    "probability",
+    "share",
+    "short",
+    "tag",
+]
 
 MINUS = "\u2212"
 #: What a name is cut to where many names stand together.
@@ -217,6 +228,14 @@ def aligned(value: float | None) -> str:
     if value is None or not math.isfinite(value) or not 0.01 <= abs(value) < 1000:
         return number(value)
     return f"{value:#.3g}".rstrip(".").replace("-", MINUS)
+
+
+def share(value: float | None) -> str:
+    """Give three decimals of a score or an AUROC; never a rounded-up 1."""
+    if value is None or not math.isfinite(value):
+        return number(value)
+    text = f"{value:.3f}"
+    return ">0.999" if text == "1.000" and value < 1 else text
 
 
 def probability(value: float | None) -> str:

@@ -61,6 +61,12 @@ const lens = {
     return text.replace("-", "\u2212");
   },
 
+  // A score or an AUROC: never a rounded-up 1.
+  share(x) {
+    if (x == null) return "\u2013";
+    return x < 1 && x >= 0.9995 ? ">0.999" : x.toFixed(3);
+  },
+
   // What stands behind the # of an address, and putting it there without a step in the history.
   hash: () => new URLSearchParams(location.hash.slice(1)),
   setHash(values) {

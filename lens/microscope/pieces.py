@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lens.microscope.drawing import COLUMNS, TILES, Drawn
 from lens.microscope.findings import Facts, Findings
-from lens.microscope.markup import Markup, aligned, name, tag
+from lens.microscope.markup import Markup, name, share, tag
 from lens.sites import Site
 from lens.widgets.neuron.verdict import ACCEPTED
 
@@ -89,7 +89,7 @@ def unit_link(shown: Shown, facts: Facts, root: str, address: str, note: str = "
         thumbnail(shown, facts, root),
         tag("b", str(facts.unit)),
         tag("span", name(statistics["concept"] if statistics else "", 40)) if statistics else None,
-        tag("em", note or (aligned(statistics["score"]) if statistics else "")),
+        tag("em", note or (share(statistics["score"]) if statistics else "")),
         href=address,
         class_="unit" if found(facts) else "unit unsure",
     )

@@ -11,20 +11,20 @@
   const label = (site) => site.name.split(".").slice(1).join(".") || site.name;
   const plural = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
 
-  function card([s, i, score]) {
+  function card([s, i, value], told) {
     const site = sites[s];
-    const note = score == null ? "" : Number.isInteger(score) && score > 0 ? `no. ${score}` : lens.number(score);
     return lens.html("li", {}, lens.html("a", { class: "unit", href: `${site.number}/unit/${site.unit[i]}.html` },
       lens.thumb(site.number, i, site.drawn[i], site.best[i]),
       lens.html("b", {}, sites.length > 1 ? `${label(site)} ${site.unit[i]}` : String(site.unit[i])),
       lens.html("span", {}, site.label[i] == null ? "" : lens.name(site.label[i])),
-      lens.html("em", {}, note)));
+      lens.html("em", {}, told(value))));
   }
 
-  function group(title, hint, hits) {
-    const list = lens.html("ul", { class: "units" }, ...hits.slice(0, units).map(card));
+  function group(title, hint, hits, told) {
+    const cards = (some) => some.map((hit) => card(hit, told));
+    const list = lens.html("ul", { class: "units" }, ...cards(hits.slice(0, units)));
     const more = hits.length > units && lens.html("button", { type: "button", onclick: (event) => {
-      list.append(...hits.slice(units).map(card));
+      list.append(...cards(hits.slice(units)));
       event.target.remove();
     } }, `${plural(hits.length - units, "more unit")}`);
     return lens.html("section", {}, lens.html("h2", {}, title), lens.html("p", { class: "hint" }, hint), list, more);
@@ -57,9 +57,9 @@
     const named = matching(concepts, asked), read = matching(words, asked);
     count.textContent = `\u201c${input.value.trim()}\u201d: ${plural(number.length, "unit")}, ${plural(named.length, "concept")}, ${plural(read.length, "word")}.`;
     results.replaceChildren(
-      ...(number.length ? [group("Units", "By number.", number)] : []),
-      ...named.slice(0, groups).map(([, text, hits]) => group(lens.html("span", {}, "Concept ", lens.name(text)), "Units that it was found for, the highest score first.", hits)),
-      ...read.slice(0, groups).map(([, text, hits]) => group(lens.html("span", {}, "Word ", lens.name(text)), "Units that pull towards it, and its place among their words.", hits)));
+      ...(number.length ? [group("Units", "By number.", number, () => "")] : []),
+      ...named.slice(0, groups).map(([, text, hits]) => group(lens.html("span", {}, "Concept ", lens.name(text)), "Units that it was found for, the highest score first.", hits, lens.share)),
+      ...read.slice(0, groups).map(([, text, hits]) => group(lens.html("span", {}, "Word ", lens.name(text)), "Units that pull towards it, and its place among their words.", hits, (rank) => `no. ${rank}`)));
   }
 
   function follow() {

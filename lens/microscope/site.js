@@ -66,13 +66,13 @@
     const areas = site.renderings.map((name) => lens.html("th", { scope: "col" }, "AUROC ", lens.name(name)));
     const rows = places.map((i) => {
       const unit = columns.unit[i];
-      const cell = (key) => lens.html("td", {}, key === "n" ? String(columns.n[i] ?? "\u2013") : lens.number(columns[key][i], key === "p" || key === "q" ? 2 : 3));
+      const cell = (key) => lens.html("td", {}, key === "n" ? String(columns.n[i] ?? "\u2013") : key === "score" ? lens.share(columns.score[i]) : lens.number(columns[key][i], key === "p" || key === "q" ? 2 : 3));
       return lens.html("tr", {},
         lens.html("td", {}, lens.thumb(site.number, i, columns.drawn[i], columns.best[i])),
         lens.html("th", { scope: "row" }, lens.html("a", { href: `unit/${unit}.html` }, String(unit))),
         lens.html("td", { class: "long" }, lens.name(concept(i))),
         ...shown.slice(2).map(cell),
-        ...(columns.auroc[i] ?? site.renderings.map(() => null)).map((a) => lens.html("td", {}, lens.number(a))));
+        ...(columns.auroc[i] ?? site.renderings.map(() => null)).map((a) => lens.html("td", {}, lens.share(a))));
     });
     return lens.html("table", { class: "numbers" },
       lens.html("thead", {}, lens.html("tr", {}, lens.html("td"), ...head, ...areas)), lens.html("tbody", {}, ...rows));

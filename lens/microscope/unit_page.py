@@ -13,6 +13,7 @@ from lens.microscope.markup import (
     number,
     page,
     probability,
+    share,
     short,
     tag,
 )
@@ -248,9 +249,9 @@ def _statistics(shown: Shown, facts: Facts) -> list[Markup]:
         return []
     said = verdict(_cut(facts))
     weakest = min(known["auroc"].values())
-    area = [(name_, 2 * a - 1, f"{a:.3f}", a == weakest) for name_, a in known["auroc"].items()]
+    area = [(name_, 2 * a - 1, share(a), a == weakest) for name_, a in known["auroc"].items()]
     rows = [
-        ("score", aligned(known["score"]), "AUROC in the weakest rendering"),
+        ("score", share(known["score"]), "AUROC in the weakest rendering"),
         ("q", probability(known["q"]), "share of false finds if all this strong were accepted"),
         ("p", probability(known["p"]), "one-sided rank test, weakest rendering"),
         ("n", f"{known['n']}", "held-out stimuli in each rendering, at least"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import open_clip
@@ -109,8 +110,11 @@ def test_search_finds_a_concept_a_word_and_a_unit(opened, site):
     results = page.locator("#results")
     expect(results.locator("h2").filter(has_text="Concept pizza")).to_be_visible()
     expect(results.locator("h2").filter(has_text="Word pizza")).to_be_visible()
-    link = page.url
-    assert link.endswith("search.html#q=pizza")
+    expect(results.locator("section").last.locator("em").first).to_have_text(
+        re.compile(r"no\. \d+")
+    )
+    expect(results.locator("em").first).to_have_text(re.compile(r"\d\.\d{3}"))
+    assert page.url.endswith("search.html#q=pizza")
     page.locator(".find input").fill("layer4 17")
     expect(results.locator("h2")).to_have_text("Units")
     results.locator("a.unit").click()

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lens.microscope.charts import ticks
-from lens.microscope.markup import aligned, island, name, number, plain, probability, short, tag
+from lens.microscope.markup import (
+    aligned,
+    island,
+    name,
+    number,
+    plain,
+    probability,
+    share,
+    short,
+    tag,
+)
 
 
 class Texts(HTMLParser):
@@ -64,6 +74,7 @@ def test_numbers_read_well(value, said):
 
 def test_columns_keep_their_digits():
     assert [aligned(x) for x in (0.5, 1.0, 12.34, 999.4)] == ["0.500", "1.00", "12.3", "999"]
+    assert [share(x) for x in (0.5, 0.9996, 1.0, None)] == ["0.500", ">0.999", "1.000", "\u2013"]
     assert probability(0) == "< 1.0\u00d710\u207b\u00b3\u2070\u2070"
 
 

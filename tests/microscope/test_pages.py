@@ -9,7 +9,7 @@ import pytest
 
 import lens
 from lens.microscope.findings import find
-from lens.microscope.markup import aligned, number, probability
+from lens.microscope.markup import aligned, number, probability, share
 from lens.neurons.card import card
 from lens.neurons.responses import responses
 
@@ -86,7 +86,7 @@ def test_a_unit_page_says_what_the_card_says(tiny_rn, measured, site, parse):
     assert examples == [f"{x.concept}, {x.rendering}, activation {aligned(x.value)}"
                         for x in one.examples]  # fmt: skip
     known = one.statistics
-    for text in (aligned(known["score"]), probability(known["q"]), aligned(known["d_prime"])):
+    for text in (share(known["score"]), probability(known["q"]), aligned(known["d_prime"])):
         assert text in page.text
     for word, score in one.words:
         assert f"{word}{number(score, 2)}" in page.text
