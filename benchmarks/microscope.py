@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-import lens
+from lens.microscope.result import Microscope, read
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 
@@ -80,7 +80,7 @@ def first_paints(folder: Path, pages: list[str]) -> dict[str, float]:
             for _ in range(5):
                 context = browser.new_context(offline=True, viewport={"width": 1400, "height": 900})
                 page = context.new_page()
-                page.goto((folder / name).resolve().as_uri())
+                page.goto(f"{folder.resolve().as_uri()}/{name}")
                 times.append(
                     page.evaluate(
                         """() => new Promise((done) => new PerformanceObserver((list) => {
@@ -126,8 +126,7 @@ def main() -> int:
     build(folder, chosen.units, chosen.steps).wait()
     again = time.perf_counter() - again
 
-    manifest = lens.microscope.result.read(folder)
-    site = lens.microscope.result.Microscope(folder, manifest)
+    site = Microscope(folder, read(folder))
     sizes = [page.stat().st_size for page in folder.glob("0/unit/*.html")]
     links, lost = crawl(folder)
     print(f"{site!r}")

@@ -112,7 +112,6 @@ def bars(rows: Sequence[tuple[str, float, str, bool]]) -> Markup:
                         "td",
                         tag("i", style=f"--to:{100 * min(max(length, 0), 1):.0f}%"),
                         class_="bar",
-                        aria_hidden="true",
                     ),
                     tag("td", text),
                     class_="chosen" if stressed else None,

@@ -34,6 +34,11 @@ POLICY = (
 )
 
 _VOID = frozenset(["br", "hr", "img", "input", "link", "meta"])
+# Of these, HTML lets the end be left out before the next one and at the end of what they are in;
+# a page has hundreds of them.
+_OPEN = frozenset(["td", "th", "tr", "li", "dt", "dd"])
+# SVG closes empty elements in one tag.
+_EMPTY = frozenset(["path", "rect", "image"])
 # What HTML can't hold: control characters, halves of a surrogate pair, and U+FFFE, U+FFFF.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # Attributes that are no Python names.
@@ -64,7 +69,10 @@ def tag(name: str, /, *children: Child, **attributes: Any) -> Markup:
     written = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:
         return Markup(f"<{name}{written}>")
-    return Markup(f"<{name}{written}>{joined(children)}</{name}>")
+    inside = joined(children)
+    if name in _EMPTY and not inside:
+        return Markup(f"<{name}{written}/>")
+    return Markup(f"<{name}{written}>{inside}{'' if name in _OPEN else f'</{name}>'}")
 
 
 def joined(children: Iterable[Child]) -> Markup:
