@@ -191,20 +191,21 @@ def _multimodal(chosen: argparse.Namespace) -> None:
 
 
 def _microscope(chosen: argparse.Namespace) -> None:
-    import lens
+    from lens import store
     from lens.data import glyphs
+    from lens.microscope.build import microscope
 
     stimuli = glyphs().stimuli(
         chosen.per_cell, concepts=chosen.concepts, renderings=chosen.renderings
     )
     pictures = {"steps": chosen.steps, "seed": chosen.seed} if chosen.steps else False
-    site = lens.microscope(
+    site = microscope(
         _model(chosen),
         chosen.out,
         chosen.site,
         stimuli,
         units=chosen.units,
-        activations=None if chosen.activations is None else lens.store.open(chosen.activations),
+        activations=None if chosen.activations is None else store.open(chosen.activations),
         visualize=pictures,
         overwrite=chosen.overwrite,
     )

@@ -183,7 +183,7 @@ def _tested(measured: Responses, notes: list[str]) -> tuple[pd.DataFrame | None,
     except BadInput as problem:  # one rendering only, say: the pages show observations, no test
         notes.append(f"No unit was tested against concepts: {problem}")
         return None, {}
-    return table, dict(table.attrs)
+    return table, {str(key): value for key, value in table.attrs.items()}
 
 
 def _say_what_lacks(measured: Responses, notes: list[str]) -> None:

@@ -260,6 +260,7 @@ def _statistics(shown: Shown, facts: Facts) -> list[Markup]:
     ]
     tests = shown.findings.attrs.get("tests")
     whole = known["concept"]
+    cut = len(whole) > SHORT
     return [
         tag("p", said.plain),
         charts.bars(area),
@@ -268,9 +269,7 @@ def _statistics(shown: Shown, facts: Facts) -> list[Markup]:
         ),
         definitions(rows),
         tag("p", f"{said.caution} q is corrected for {tests:,} tests.", class_="hint"),
-        tag("p", "The concept in full: ", tag("bdi", whole), class_="hint whole")
-        if len(whole) > SHORT
-        else None,
+        *([tag("p", "The concept in full: ", tag("bdi", whole), class_="hint")] if cut else []),
     ]
 
 
