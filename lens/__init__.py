@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         errors,
         featurevis,
         figures,
+        microscope,
         neurons,
         projection,
         store,
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Verb -> the module that it comes from. `capture` is a room and a verb at once: the room can be
-# called (see lens/capture/__init__.py).
+# Verb -> the module that it comes from. `capture` and `microscope` are rooms and verbs at once: the
+# room can be called (see lens/capture/__init__.py).
 _VERBS = {
     "load": "lens.opening",
     "wrap": "lens.opening",
@@ -54,6 +55,7 @@ _ROOMS = (
     "errors",
     "featurevis",
     "figures",
+    "microscope",
     "neurons",
     "projection",
     "store",
@@ -72,6 +74,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "multimodal",
     "neuron",
     "project",
+    "microscope",
     "attribution",
     "data",
     "edit",

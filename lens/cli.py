@@ -1,4 +1,4 @@
-"""The same words on the command line: ``lens demo | models | capture | visualize | multimodal``."""
+"""The same words on the command line: ``lens demo | models | capture | visualize | ...``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lens.errors import BadInput, LensError, nearest
 if TYPE_CHECKING:
     from lens.model import Model
 
-COMMANDS = ("demo", "models", "capture", "visualize", "multimodal")
+COMMANDS = ("demo", "models", "capture", "visualize", "multimodal", "microscope")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -190,6 +190,30 @@ def _multimodal(chosen: argparse.Namespace) -> None:
         print(f"saved {out}")
 
 
+def _microscope(chosen: argparse.Namespace) -> None:
+    from lens import store
+    from lens.data import glyphs
+    from lens.microscope.build import microscope
+
+    stimuli = glyphs().stimuli(
+        chosen.per_cell, concepts=chosen.concepts, renderings=chosen.renderings
+    )
+    pictures = {"steps": chosen.steps, "seed": chosen.seed} if chosen.steps else False
+    site = microscope(
+        _model(chosen),
+        chosen.out,
+        chosen.site,
+        stimuli,
+        units=chosen.units,
+        activations=None if chosen.activations is None else store.open(chosen.activations),
+        visualize=pictures,
+        overwrite=chosen.overwrite,
+    )
+    print(site)
+    if chosen.open:
+        site.open()
+
+
 def _model(chosen: argparse.Namespace) -> Model:
     import lens
 
@@ -338,11 +362,49 @@ def _parser() -> argparse.ArgumentParser:
     multimodal.add_argument("--top", type=int, default=20, help="rows shown; 0: all; default: 20")
     multimodal.add_argument("--out", metavar="FILE", help="save the whole table as .csv")
     _add_model(multimodal)
+
+    microscope = command(
+        "microscope",
+        _microscope,
+        "a static web site with a page for every unit; the same command again goes on",
+        "lens microscope glyph-rn --out site/ --site image.layer4 --units 0-63",
+    )
+    microscope.add_argument("--out", required=True, metavar="FOLDER", help="new, empty or begun")
+    microscope.add_argument(
+        "--site", action="append", metavar="SITE", help="a name or glob; repeatable; default: the "
+        "last stage"
+    )  # fmt: skip
+    microscope.add_argument("--units", type=_ranges, metavar="0-63,80", help="default: all")
+    microscope.add_argument(
+        "--steps", type=_count, default=128, help="of each visualization; 0: none; default: 128"
+    )
+    microscope.add_argument("--seed", type=int, default=0, help="default: 0")
+    microscope.add_argument(
+        "--per-cell",
+        type=_positive,
+        default=12,
+        metavar="N",
+        help="stimuli of each concept in each rendering; default: 12",
+    )
+    microscope.add_argument("--concepts", nargs="+", metavar="C", help="default: all")
+    microscope.add_argument("--renderings", nargs="+", metavar="R", help="default: all")
+    microscope.add_argument(
+        "--activations", metavar="STORE", help="what lens capture made of these stimuli"
+    )
+    microscope.add_argument(
+        "--overwrite", action="store_true", help="replace another web site in that folder"
+    )
+    microscope.add_argument("--open", action="store_true", help="show it in a browser")
+    _add_model(microscope, named=True)
     return parser
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="glyph-rn", help="see `lens models`; default: glyph-rn")
+def _add_model(parser: argparse.ArgumentParser, named: bool = False) -> None:
+    told = {"default": "glyph-rn", "help": "see `lens models`; default: glyph-rn"}
+    if named:
+        parser.add_argument("model", nargs="?", metavar="MODEL", **told)  # type: ignore[arg-type]
+    else:
+        parser.add_argument("--model", **told)  # type: ignore[arg-type]
     parser.add_argument(
         "--pretrained",
         default="default",
@@ -360,6 +422,23 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return number
+
+
+def _count(text: str) -> int:
+    return 0 if text.strip() == "0" else _positive(text)
+
+
+def _ranges(text: str) -> list[int]:
+    """Read numbers and ranges of units, such as 0-63,80."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash) and len(first + last) < 15):
+            raise argparse.ArgumentTypeError(
+                f"{part!r} is no unit and no range of units, such as 17 or 0-63"
+            )
+        found += range(int(first), int(last or first) + 1)
+    return found
 
 
 def _version() -> str:

@@ -35,7 +35,6 @@ def test_help_shows_the_commands_and_an_example_each(capsys):
     assert run("--help") == 0
     said = capsys.readouterr().out
     assert all(name in said for name in COMMANDS)
-    assert "microscope" not in said
     for name in COMMANDS:
         assert run(name, "--help") == 0
         assert f"example:\n  lens {name}" in capsys.readouterr().out
@@ -119,11 +118,28 @@ def test_multimodal_prints_and_saves_the_table(tmp_path, capsys):
     assert list(table.columns[:4]) == ["unit", "concept", "score", "p"]
 
 
+def test_microscope_builds_a_site_and_returns_at_once_when_it_is_there(tmp_path, capsys):
+    few = ["--concepts", "dog", "pizza", "crown", "--renderings", "drawing", "word"]
+    command = ["microscope", "glyph-rn", "--out", tmp_path / "site", "--site", "image.layer4",
+               "--units", "3-4,9", "--steps", 1, "--per-cell", 2, *few, *RANDOM]  # fmt: skip
+    assert run(*command) == 0
+    assert "3 units of image.layer4" in capsys.readouterr().out
+    assert (tmp_path / "site" / "0" / "unit" / "9.html").exists()
+    assert run(*command) == 0
+    assert "visualize" not in capsys.readouterr().err
+    assert run(*[2 if part == 1 else part for part in command]) == 2
+    assert "steps (1, not 2)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["demmo"], "did you mean 'demo'"),
-        (["microscope"], "no command 'microscope'"),
+        (["microscop"], "did you mean 'microscope'"),
+        (["microscope"], "--out"),
+        (["microscope", "--out", "x", "--units", "3-b", *RANDOM], "'3-b' is no unit"),
+        (["microscope", "--out", "x", "--site", "text.embedding", *RANDOM], "text tower"),
+        (["microscope", "glyph-rm", "--out", "x"], "glyph-rn"),
         ([], "COMMAND"),
         (["demo", "--units", "0"], "'0' is not a whole number above 0"),
         (["visualize", "image.layer4"], "UNIT"),

@@ -19,9 +19,10 @@ def test_importing_lens_imports_nothing_heavy():
     assert fresh(f"import sys, lens; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
-def test_the_capture_room_can_be_called_and_does_not_import_torch():
-    code = "import sys, lens; print(callable(lens.capture), 'torch' in sys.modules)"
-    assert fresh(code) == "True False"
+def test_rooms_that_are_verbs_can_be_called_and_do_not_import_torch():
+    rooms = "callable(lens.capture), callable(lens.microscope)"
+    code = f"import sys, lens; print({rooms}, 'torch' in sys.modules)"
+    assert fresh(code) == "True True False"
 
 
 def test_capture_is_the_verb_and_the_room_in_either_order(tiny_rn, pictures):
@@ -42,7 +43,17 @@ def test_help_on_the_verb_shows_its_parameters():
 
 
 def test_everything_that_tab_offers_is_there():
-    for name in ("load", "wrap", "capture", "data", "zoo", "visualize", "multimodal", "neuron"):
+    for name in (
+        "load",
+        "wrap",
+        "capture",
+        "data",
+        "zoo",
+        "visualize",
+        "multimodal",
+        "neuron",
+        "microscope",
+    ):
         assert name in dir(lens)
         assert getattr(lens, name) is not None
 
