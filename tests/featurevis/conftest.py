@@ -9,7 +9,7 @@ from lens.model import Model
 from lens.opening import wrap
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """Tiny tensors: a second thread costs more than it brings."""
     before = torch.get_num_threads()
