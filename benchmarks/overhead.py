@@ -8,6 +8,9 @@ alike; a ratio is that of the medians over the rounds. The models have their ful
 random weights, which costs the same as any others. ViT-Prisma builds a transformer of its own,
 without fused attention: its looking is measured against its own plain forward, which has a row.
 TransformerLens opens no image tower, and nnsight sees no attention inside of torch's own kernels.
+
+Memory that is freed is kept, as in our other processes (see ``lens.allocator``): by default glibc
+gives every large tensor back and asks for it again, and whoever keeps tensors pays for that.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from collections.abc import Callable
 import torch
 
 import lens
+from lens.allocator import keep_freed_memory
 from lens.capture.hooks import record
 from lens.model import Model
 
@@ -115,6 +119,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--batches", type=int, nargs="+", default=[4, 32])
     options = parser.parse_args()
+    keep_freed_memory()
 
     print("| model | batch | plain, ms | looked at | by | times plain |")
     print("|---|---|---|---|---|---|")
