@@ -6,14 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from lens import commands
 from lens.allocator import keep_freed_memory
-from lens.errors import BadInput, LensError, nearest
+from lens.errors import LensError, nearest
 
 if TYPE_CHECKING:
-    from lens.model import Model
+    pass
 
 COMMANDS = ("demo", "models", "capture", "visualize", "multimodal", "microscope")
 
@@ -51,186 +51,6 @@ def _fail(sentence: str) -> int:
     return 2
 
 
-# The commands ----------------------------------------------------------------------------------
-
-
-def _demo(chosen: argparse.Namespace) -> None:
-    from lens.demo import demo, may_open, open_notebook
-
-    demo(chosen.out, load=lambda: _model(chosen), units=chosen.units)
-    if chosen.browser and may_open() and not open_notebook():
-        print("the notebook is not part of an installed package; the page shows the same units")
-
-
-def _models(chosen: argparse.Namespace) -> None:
-    from lens import zoo
-    from lens.families import open_clip
-
-    if chosen.pattern is None:
-        print("embedded, no network needed:")
-        for name in zoo.names():
-            print(f"  {name}")
-        print(
-            f"\nopen_clip: {len(open_clip.names())} architectures; "
-            f"`lens models RN50` lists those whose name has RN50 in it, with their weights."
-        )
-        return
-    names = [*zoo.names(), *open_clip.names()]
-    found = [name for name in names if chosen.pattern.lower() in name.lower()]
-    if not found:
-        close = nearest(chosen.pattern, names)
-        hint = f" Did you mean {', '.join(close)}?" if close else ""
-        raise BadInput(f"No model has {chosen.pattern!r} in its name.{hint}")
-    for name in found:
-        embedded = name in zoo.names()
-        print(f"{name}  {'embedded' if embedded else ' '.join(open_clip.tags(name)) or '-'}")
-
-
-def _capture(chosen: argparse.Namespace) -> None:
-    if chosen.status is not None:
-        from lens.store.status import status
-
-        print(status(chosen.status))
-        return
-    if not chosen.site:
-        raise BadInput("Which sites? --sites image.layer4 names one; globs such as 'image.*' too.")
-    if bool(chosen.inputs) == bool(chosen.data):
-        raise BadInput("What is to be looked at? Give files, a folder or texts, or --data instead.")
-    if chosen.store is None:
-        _capture_in_memory(chosen)
-        return
-    from lens.capture.run import capture
-
-    model = _model(chosen)
-    sites = model.sites(chosen.site)
-    store = capture(
-        model,
-        _inputs(chosen, sites[0].tower == "text"),
-        sites,
-        store=chosen.store,
-        reduce=_reduction(chosen.reduce),
-        quantize=chosen.quantize,
-        batch_size=chosen.batch_size,
-        budget=chosen.budget,
-        workers=chosen.workers,
-        engine=chosen.engine,
-        strict=chosen.strict,
-    )
-    print(store)
-
-
-def _capture_in_memory(chosen: argparse.Namespace) -> None:
-    import numpy as np
-
-    from lens.capture.run import capture
-
-    out = _named(chosen.out, ".npz")
-    model = _model(chosen)
-    sites = model.sites(chosen.site)
-    acts = capture(
-        model,
-        _inputs(chosen, sites[0].tower == "text"),
-        sites,
-        reduce=_reduction(chosen.reduce),
-        batch_size=chosen.batch_size,
-        strict=chosen.strict,
-    )
-    arrays: dict[str, Any] = {"inputs": np.array(acts.inputs), **acts}
-    np.savez(out, **arrays)
-    print(acts)
-    print(f"saved {out}")
-
-
-def _inputs(chosen: argparse.Namespace, text: bool) -> Any:
-    """Say what is looked at: the embedded stimuli, a folder, files, or texts."""
-    if chosen.data == "glyphs":
-        from lens.data import glyphs
-
-        return glyphs().stimuli(per_cell=12)
-    given = [chosen.data] if chosen.data else chosen.inputs
-    if text:
-        return given
-    paths = [Path(name) for name in given]
-    missing = next((path for path in paths if not path.exists()), None)
-    if missing is not None and len(paths) == 1:
-        raise BadInput(f"There is no file or folder {str(missing)!r}.")
-    return paths[0] if len(paths) == 1 else paths
-
-
-def _reduction(name: str) -> str | None:
-    return None if name in ("none", "full") else name
-
-
-def _visualize(chosen: argparse.Namespace) -> None:
-    import lens
-
-    out = _named(chosen.out, ".png")
-    site = _model(chosen).site(chosen.site)
-    units = site.units(chosen.units)
-    vis = lens.visualize(units, steps=chosen.steps, size=chosen.size, seed=chosen.seed)
-    vis.save(out)
-    print(vis)
-    print(f"saved {out}")
-
-
-def _multimodal(chosen: argparse.Namespace) -> None:
-    import lens
-    from lens.data import glyphs
-    from lens.demo import listed, summary
-
-    out = None if chosen.out is None else _named(chosen.out, ".csv")
-    model = _model(chosen)
-    stimuli = glyphs().stimuli(
-        chosen.per_cell, concepts=chosen.concepts, renderings=chosen.renderings
-    )
-    table = lens.multimodal(model, chosen.site, stimuli, correction=chosen.correction)
-    print(summary(table, chosen.top) if chosen.top else listed(table))
-    if out is not None:
-        table.to_csv(out, index=False)
-        print(f"saved {out}")
-
-
-def _microscope(chosen: argparse.Namespace) -> None:
-    from lens import store
-    from lens.data import glyphs
-    from lens.microscope.build import microscope
-
-    stimuli = glyphs().stimuli(
-        chosen.per_cell, concepts=chosen.concepts, renderings=chosen.renderings
-    )
-    pictures = {"steps": chosen.steps, "seed": chosen.seed} if chosen.steps else False
-    site = microscope(
-        _model(chosen),
-        chosen.out,
-        chosen.site,
-        stimuli,
-        units=chosen.units,
-        activations=None if chosen.activations is None else store.open(chosen.activations),
-        visualize=pictures,
-        overwrite=chosen.overwrite,
-    )
-    print(site)
-    if chosen.open:
-        site.open()
-
-
-def _model(chosen: argparse.Namespace) -> Model:
-    import lens
-
-    pretrained = None if chosen.pretrained == "none" else chosen.pretrained
-    return lens.load(chosen.model, pretrained=pretrained, device=chosen.device)
-
-
-def _named(path: str, suffix: str) -> Path:
-    """Check where a result is to go before the work, not after it."""
-    named = Path(path)
-    if named.suffix.lower() != suffix:
-        raise BadInput(f"--out names a {suffix} file, not {path!r}.")
-    if not named.parent.is_dir():
-        raise BadInput(f"--out is in a folder that does not exist: {str(named.parent)!r}.")
-    return named
-
-
 # The words -------------------------------------------------------------------------------------
 
 
@@ -254,10 +74,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=_version())
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    known = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
     def command(name: str, run, does: str, example: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(
+        added = known.add_parser(
             name,
             help=does,
             description=does[0].upper() + does[1:] + ".",
@@ -269,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = command(
         "demo",
-        _demo,
+        commands.run_demo,
         "the multimodal units of a model: a table, a contact sheet and a page, in a minute",
         "lens demo --no-browser",
     )
@@ -286,12 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_model(demo)
 
-    models = command("models", _models, "the models that can be opened", "lens models RN50")
+    models = command(
+        "models", commands.run_models, "the models that can be opened", "lens models RN50"
+    )
     models.add_argument("pattern", nargs="?", help="part of a name")
 
     capture = command(
         "capture",
-        _capture,
+        commands.run_capture,
         "what sites of a model compute on pictures or texts, as an .npz file or a store on disk",
         "lens capture --data photos/ --sites image.layer4 --reduce mean --store acts.zarr\n"
         "  lens capture --status acts.zarr\n"
@@ -330,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
 
     visualize = command(
         "visualize",
-        _visualize,
+        commands.run_visualize,
         "images that excite units most, as a .png file",
         "lens visualize image.layer4 17 42 --out units.png",
     )
@@ -344,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
 
     multimodal = command(
         "multimodal",
-        _multimodal,
+        commands.run_multimodal,
         "units that answer to one concept however it is shown, ranked and tested",
         "lens multimodal --renderings cartoon drawing word --out units.csv",
     )
@@ -365,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
 
     microscope = command(
         "microscope",
-        _microscope,
+        commands.run_microscope,
         "a static web site with a page for every unit; the same command again goes on",
         "lens microscope glyph-rn --out site/ --site image.layer4 --units 0-63",
     )
