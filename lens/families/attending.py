@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lens.errors import BadInput
 from lens.families.by_hand import PRODUCTS, SOFTMAXES, ByHand
 
-__all__ = ["PARTS", "Attended", "Part", "Watch"]
+__all__ = ["PARTS", "Attended", "Part", "Watch", "hidden_by", "instead"]
 
 #: What an attention call is made of, in the order in which one follows from another.
 Part = Literal["q", "k", "v", "pattern", "heads"]
@@ -157,7 +157,7 @@ class Watch(TorchFunctionMode):
             made = self.listener(call)
             if made is None or made is call:
                 return output
-            return _instead(output, made.heads, call.heads)
+            return instead(output, made.heads, call.heads)
         return output
 
     def _written_out(self, parts: tuple[Tensor, Tensor, Tensor, Tensor], output: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ class Watch(TorchFunctionMode):
             F.linear(x.permute(2, 0, 1, 3).flatten(2).to(output[0].dtype), given["out_proj_weight"])
             for x in (made.heads, call.heads)
         )
-        return (_instead(output[0], new, old), *output[1:])
+        return (instead(output[0], new, old), *output[1:])
 
 
 class _Product(TorchDispatchMode):
@@ -199,7 +199,7 @@ class _Product(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _instead(output: Tensor, new: Tensor, old: Tensor) -> Tensor:
+def instead(output: Tensor, new: Tensor, old: Tensor) -> Tensor:
     """What a call gives with `new` where it had worked with `old`.
 
     The kernel's own value and a difference: where nothing was changed it is the same to the bit,
@@ -249,16 +249,24 @@ def _of_layer(
         q, k, v = product  # a kernel may have padded them, and then they are not taken
     else:
         q, k, v = (x.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3) for x in _all_keys(given))
+    hidden = hidden_by(mask, padding, heads, like=q, added=added)
+    return Attended(q, k, v, hidden)
+
+
+def hidden_by(
+    mask: Tensor | None, padding: Tensor | None, heads: int, *, like: Tensor, added: int = 0
+) -> Tensor | None:
+    """What a layer's two masks add to its scores; keys that it adds by itself are seen."""
     hidden = None
     if mask is not None:
-        hidden = _additive(F.pad(mask, (0, added)), q)
+        hidden = _additive(F.pad(mask, (0, added)), like)
         if hidden.ndim == 3:  # a mask for every input and head
             hidden = hidden.unflatten(0, (-1, heads))
     if padding is not None:
         padding = padding[None] if padding.ndim == 1 else padding
-        padded = _additive(F.pad(padding, (0, added)), q)[:, None, None]
+        padded = _additive(F.pad(padding, (0, added)), like)[:, None, None]
         hidden = padded if hidden is None else hidden + padded
-    return Attended(q, k, v, hidden)
+    return hidden
 
 
 def _all_keys(given: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
