@@ -222,14 +222,15 @@ def compared(
 
 
 def side_by_side(made: dict[str, Visualization], path: Path) -> None:
+    """The images of each, two by two."""
     sheets = [(name, vis.sheet(columns=8, captions=False)) for name, vis in made.items()]
-    width = sum(sheet.width + 16 for _, sheet in sheets)
-    page = Image.new("RGB", (width, sheets[0][1].height + 32), "white")
-    pen, x = ImageDraw.Draw(page), 0
-    for name, sheet in sheets:
-        pen.text((x + 8, 6), name, fill="black", font=ImageFont.load_default(18))
-        page.paste(sheet, (x, 32))
-        x += sheet.width + 16
+    width, height = sheets[0][1].width + 16, sheets[0][1].height + 36
+    page = Image.new("RGB", (2 * width, math.ceil(len(sheets) / 2) * height), "white")
+    pen = ImageDraw.Draw(page)
+    for place, (name, sheet) in enumerate(sheets):
+        x, y = place % 2 * width, place // 2 * height
+        pen.text((x + 8, y + 6), name, fill="black", font=ImageFont.load_default(18))
+        page.paste(sheet, (x, y + 32))
     page.save(path)
     print(f"\nsaved {path}")
 
@@ -353,10 +354,12 @@ def main() -> None:
     if "peers" in options.parts:
         makers = peers(options)
         if options.peers:
+            # A step of Horama's shows every image several times.
+            makers["lens, MACO"] = ours(parameterization=parameterization.Maco())
             makers["Horama, MACO"] = lambda s, u, z, t: horama(s, u, z, max(1, t // 4))
         made = compared("glyph-rn", site, options.units, size, options.steps, known, makers)
         if options.sheet:
-            shown = [name for name in made if name == "lens" or not name.startswith("lens")]
+            shown = [name for name in made if name not in ("lens, float32", "lucent, one batch")]
             side_by_side({name: made[name] for name in shown}, options.sheet)
     if "parameterizations" in options.parts:
         rows = []
