@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -64,10 +64,10 @@ def attention() -> Image.Image:
 
 
 def embedding() -> Image.Image:
-    """Pictures, words and units in one map."""
-    stimuli = lens.data.glyphs().stimuli(4, concepts=lens.data.glyphs().concepts[::6])
-    proj = lens.project(stimuli, model=lens.load(), progress=False)
-    return screenshot(proj.save, width=1180, height=760)
+    """Every concept in two styles, near enough for the map to draw the pictures."""
+    stimuli = lens.data.glyphs().stimuli(2, renderings=["cartoon", "drawing"])
+    proj = lens.project(stimuli, model=lens.load(), neighbours=30, min_dist=0.5, progress=False)
+    return screenshot(proj.save, width=1180, height=720, press=["Zoom in (+)"] * 7)
 
 
 def microscope() -> Image.Image:
@@ -94,8 +94,10 @@ def shown_figure(figure: lens.figures.Figure) -> Image.Image:
         return Image.open(io.BytesIO(figure.save(Path(folder) / "figure.png").read_bytes()))
 
 
-def screenshot(save: Callable[[Path], object], *, width: int, height: int) -> Image.Image:
-    """Open what `save` writes as a reader would, and take a picture."""
+def screenshot(
+    save: Callable[[Path], object], *, width: int, height: int, press: Sequence[str] = ()
+) -> Image.Image:
+    """Open what `save` writes as a reader would, press buttons, and take a picture."""
     import chromium
     from playwright.sync_api import sync_playwright
 
@@ -110,7 +112,10 @@ def screenshot(save: Callable[[Path], object], *, width: int, height: int) -> Im
             viewport={"width": width, "height": height}, device_scale_factor=1.5, offline=True
         )
         page.goto(path.resolve().as_uri())
-        page.wait_for_timeout(3000)
+        page.wait_for_timeout(2000)
+        for title in press:
+            page.get_by_title(title).click()
+        page.wait_for_timeout(2000)
         taken = page.screenshot()
         browser.close()
     return Image.open(io.BytesIO(taken))
