@@ -29,7 +29,8 @@ def test_forwards_come_back(resnet):
 def test_compiled_is_the_same_but_for_rounding(resnet):
     unit = resnet.site("image.layer2").unit(3)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        # Ours alone: the compiler has warnings of its own for a machine that is busy.
+        warnings.filterwarnings("error", "compile=True goes on without")
         fast = visualize(unit, steps=3, compile=True, precision="fp32", progress=False)
     plain = visualize(unit, steps=3, precision="fp32", progress=False)
     np.testing.assert_allclose(fast.curve, plain.curve, rtol=1e-3, atol=1e-4)
