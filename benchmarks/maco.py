@@ -106,7 +106,7 @@ def climbed(options: argparse.Namespace) -> None:
                 units, size=side, steps=options.steps, parameterization=source, progress=False
             )
             cells.append(summed(list(of_pixels(made.images))))
-        stimuli = glyphs().stimuli(per_cell=1, seed=0, size=side).where(rendering=glyphs().pictures)
+        stimuli = glyphs().stimuli(per_cell=2, seed=0, size=side).where(rendering=glyphs().pictures)
         rows = np.linspace(0, len(stimuli) - 1, 512).astype(int)
         cells.append(summed(list(of_pixels(stimuli.pixels(rows)))))
         print(f"| {side} | {corner_area((side, side)):.2%} | {' | '.join(cells)} |", flush=True)

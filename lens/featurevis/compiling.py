@@ -7,17 +7,20 @@ largest modules without a watched module in them: the blocks and stages before t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import nn
 
+from lens.errors import BadInput
 from lens.sites import Site
 
 
 @contextmanager
 def compiled(sites: Sequence[Site]) -> Iterator[None]:
     """Compile what stands beside the sites; every module has its own forward back afterwards."""
+    with suppress(BadInput):
+        _ = sites[0].model.sites  # whose names are found in a trial run: not one of compiled parts
     watched = {site.module for site in sites if site.path}
     found = regions(sites[0].model.module, watched) if watched else []
     parts = [part for part in found if "forward" not in vars(part)]
