@@ -19,9 +19,10 @@ from lens.sites import Site
 @contextmanager
 def compiled(sites: Sequence[Site]) -> Iterator[None]:
     """Compile what stands beside the sites; every module has its own forward back afterwards."""
-    with suppress(BadInput):
-        _ = sites[0].model.sites  # whose names are found in a trial run: not one of compiled parts
     watched = {site.module for site in sites if site.path}
+    if watched:
+        with suppress(BadInput):  # a tower that can't be tried out is not the one that is climbed
+            _ = sites[0].model.sites  # found in a trial run, which is not to be of compiled parts
     found = regions(sites[0].model.module, watched) if watched else []
     parts = [part for part in found if "forward" not in vars(part)]
     try:
