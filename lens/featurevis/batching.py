@@ -1,21 +1,27 @@
 """How many images go through the model at once.
 
 Memory is measured, not guessed: one image goes forward, and what autograd keeps of it for the way
-back is counted.
+back is counted. What draws the image may need more than the model that looks at it (a generator, a
+network from places to colours): it is run there and back, and the most that it has at once counts.
 """
 
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
 from lens.errors import BadInput, TooLarge
 from lens.featurevis.formula import Objective
 from lens.featurevis.looking import look, undisturbed
+from lens.featurevis.parameterization import Parameterization
 from lens.featurevis.positions import stretched
 from lens.model import Model
 
@@ -65,6 +71,58 @@ def bytes_per_image(model: Model, objectives: Sequence[Objective], size: tuple[i
     return sum(size for pointer, size in kept.items() if pointer not in weights)
 
 
+def bytes_drawn(source: Parameterization, size: tuple[int, int], device: torch.device) -> int:
+    """The most memory that one image takes at once on its way from ``source`` and back.
+
+    What a source shares between the images of a batch, or draws one after the other, counts as if
+    each had it at once.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        z = source.start(size, [torch.Generator().manual_seed(0)]).to(device).requires_grad_(True)
+        with _Living() as living:
+            pixels = source.pixels(z, size)
+            if pixels.requires_grad:
+                pixels.backward(torch.ones_like(pixels))
+    return living.most
+
+
+class _Living(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made while it is on, as long as they live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._seen: dict[int, Any] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        for storage in _storages((args, kwargs)):  # what was there before: weights, z
+            self._note(storage, 0)
+        made = func(*args, **kwargs)
+        for storage in _storages(made):
+            self._note(storage, storage.nbytes())
+        return made
+
+    def _note(self, storage: torch.UntypedStorage, size: int) -> None:
+        key = storage._cdata
+        if key in self._seen:
+            return
+
+        def gone(_: Any) -> None:
+            self.now -= size
+            del self._seen[key]
+
+        self._seen[key] = weakref.ref(storage, gone)
+        self.now += size
+        self.most = max(self.most, self.now)
+
+
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    return [v.untyped_storage() for v in tree_flatten(values)[0] if isinstance(v, Tensor)]
+
+
 def batch_size(needed: int, device: torch.device) -> int:
     """How many images of ``needed`` bytes to optimize at once.
 
@@ -77,8 +135,8 @@ def batch_size(needed: int, device: torch.device) -> int:
     fitting = int(room // max(needed * _OVERHEAD, 1))
     if fitting == 0:
         raise TooLarge(
-            f"one image of this size needs about {needed * _OVERHEAD / 2**20:,.0f} MiB on the way "
-            f"back through the model and {room / 2**20:,.0f} MiB can be spent: use a smaller size."
+            f"one image of this size needs about {needed * _OVERHEAD / 2**20:,.0f} MiB on its way "
+            f"to the target and back and {room / 2**20:,.0f} MiB can be spent: use a smaller size."
         )
     return min(fitting, _CPU_BATCH if torch.device(device).type == "cpu" else _GPU_BATCH)
 

@@ -7,11 +7,12 @@ largest modules without a watched module in them: the blocks and stages before t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import nn
 
+from lens.errors import BadInput
 from lens.sites import Site
 
 
@@ -19,6 +20,9 @@ from lens.sites import Site
 def compiled(sites: Sequence[Site]) -> Iterator[None]:
     """Compile what stands beside the sites; every module has its own forward back afterwards."""
     watched = {site.module for site in sites if site.path}
+    if watched:
+        with suppress(BadInput):  # a tower that can't be tried out is not the one that is climbed
+            _ = sites[0].model.sites  # found in a trial run, which is not to be of compiled parts
     found = regions(sites[0].model.module, watched) if watched else []
     parts = [part for part in found if "forward" not in vars(part)]
     try:

@@ -65,6 +65,7 @@ class Job:
             "objectives": [objective.recipe() for objective in self.objectives],
             "formulas": [repr(objective) for objective in self.objectives],
             "steps": settings.steps,
+            "planned": settings.whole,
             "size": list(settings.size),
             "seed": settings.seed,
             "lr": settings.lr,
@@ -105,6 +106,7 @@ def from_recipe(recipe: dict[str, Any], model: Model, modules: Iterable[Any] = (
             snapshots=tuple(recipe["snapshots"]),
             rescue=recipe["rescue"],
             compile=recipe["compile"],
+            planned=recipe.get("planned"),  # earlier recipes are of whole runs
         )
         units = [
             model.site(name[0]).unit(name[1]) if name else aim
@@ -225,7 +227,7 @@ def _result(job: Job, done: list[Climb], why: str) -> Visualization:
     if why:
         warnings.warn(
             f"stopped early, {len(keep)} of {wanted} images after {steps} of "
-            f"{job.settings.steps} steps are kept: {why}",
+            f"{job.settings.whole} steps are kept: {why}",
             stacklevel=4,
         )
     kept = sorted({owners[row] for row in keep})
@@ -234,7 +236,9 @@ def _result(job: Job, done: list[Climb], why: str) -> Visualization:
         job,
         units=[job.units[owner] for owner in kept],
         objectives=[job.objectives[owner] for owner in kept],
-        settings=replace(job.settings, steps=steps, snapshots=snapshots),
+        settings=replace(
+            job.settings, steps=steps, planned=job.settings.whole, snapshots=snapshots
+        ),
     )
     return Visualization(
         images[keep],

@@ -52,6 +52,11 @@ class Scene:
         Which image each row of ``roots`` shows.
     memory
         What measures remember from step to step; a run starts with an empty one.
+    whole
+        All of what the sites computed, as later layers were computed from it; ``activations``
+        where nothing was taken out of the scene.
+    rows
+        Which rows of ``whole`` these are; all of them where it is None.
     """
 
     pixels: Float[Tensor, "rows 3 h w"]
@@ -62,6 +67,8 @@ class Scene:
     roots: tuple[Tensor, ...] = ()
     number_of_roots: Int[Tensor, " all"] | None = None
     memory: dict[Any, Any] = field(default_factory=dict)
+    whole: Mapping[Site, Tensor] | None = None
+    rows: Int[Tensor, " rows"] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -81,7 +88,28 @@ class Scene:
                 site: tensor.index_select(site.batch_axis, rows)
                 for site, tensor in self.activations.items()
             },
+            whole=self.activations if self.whole is None else self.whole,
+            rows=rows if self.rows is None else self.rows[rows],
         )
+
+    def slopes(
+        self, values: Float[Tensor, " rows"], sites: Sequence[Site]
+    ) -> list[Float[Tensor, "*axes"] | None]:
+        """Gradient of the values' sum at each site; None where they don't depend on it.
+
+        Some of the rows have no slope of their own, since later layers were computed from all of
+        them: it is taken at the whole, and the rows out of it.
+        """
+        whole = self.activations if self.whole is None else self.whole
+        found = torch.autograd.grad(
+            values.sum(), [whole[site] for site in sites], retain_graph=True, allow_unused=True
+        )
+        if self.rows is None:
+            return list(found)
+        return [
+            slope if slope is None else slope.index_select(site.batch_axis, self.rows)
+            for site, slope in zip(sites, found, strict=True)
+        ]
 
 
 Measure = Callable[[Sequence[Term], Scene], Tensor]

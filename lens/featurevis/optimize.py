@@ -22,6 +22,7 @@ from torch import Generator, Tensor
 from lens.errors import BadInput
 from lens.featurevis.compiling import compiled
 from lens.featurevis.formula import Objective
+from lens.featurevis.interrupting import undivided
 from lens.featurevis.looking import look, undisturbed
 from lens.featurevis.measures import Scene, measure
 from lens.featurevis.parameterization import Parameterization
@@ -48,6 +49,9 @@ class Settings:
     ----------
     steps, size, seed, lr, parameterization, transforms
         As ``lens.visualize`` has them.
+    planned
+        Of how many steps these are the first: what changes in the course of a run goes by them, so
+        that a run that was stopped can be made again.
     bf16
         Whether the model computes in bfloat16.
     start
@@ -71,6 +75,12 @@ class Settings:
     snapshots: tuple[int, ...] = ()
     rescue: int = STEPS
     compile: bool = False
+    planned: int | None = None
+
+    @property
+    def whole(self) -> int:
+        """Steps of the whole run, whether or not it gets there."""
+        return self.steps if self.planned is None else self.planned
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +162,7 @@ def climb(
     generators = [generator(settings.seed, unit, copy) for unit, copy in streams]
     views = settings.transforms.views
     seen_by = [objective for objective in objectives for _ in range(views)]
+    sites_of = [objective.sites for objective in seen_by]
     copy_of = _numbered(objectives, model.device)
     number = torch.arange(len(objectives), device=model.device).repeat_interleave(views)
     # A view is unlike the same view of the other copies.
@@ -180,20 +191,21 @@ def climb(
             for step in range(settings.steps):
                 pixels = settings.parameterization.pixels(z, settings.size)
                 pixels.retain_grad()
-                seen = settings.transforms(pixels, generators, step / settings.steps)
+                seen = settings.transforms(pixels, generators, step / settings.whole)
                 itself = pixels.repeat_interleave(views, 0)
-                with rescued(sites) if step < settings.rescue else nullcontext():
+                with rescued(sites_of) if step < settings.rescue else nullcontext():
                     scene = compiling.tried(shown, seen, itself)
                 values = measure(seen_by, scene).unflatten(0, (-1, views)).mean(1)
                 if step == 0:
                     _check_first(objectives, values)
                 optimizer.zero_grad(set_to_none=True)
                 (-values.sum()).backward()
-                if pixels.grad is not None:
-                    importance += pixels.grad.abs().mean(1)
-                optimizer.step()
-                average.take(z)
-                curve.append(values.detach())
+                with undivided():
+                    if pixels.grad is not None:
+                        importance += pixels.grad.abs().mean(1)
+                    optimizer.step()
+                    average.take(z)
+                    curve.append(values.detach())
                 after_step()
                 done = step + 1
                 if done in settings.snapshots:

@@ -151,7 +151,8 @@ def visualize(
         batching.bytes_per_image(model, alike, height_width) for alike in _one_of_each_form(aims)
     )
     if batch_size is None:
-        batch_size = batching.batch_size(needed * settings.transforms.views, model.device)
+        drawn = batching.bytes_drawn(parameterization, height_width, model.device)
+        batch_size = batching.batch_size(needed * settings.transforms.views + drawn, model.device)
     job = Job(model, given, aims, settings, copies, _whole("batch_size", batch_size))
     return run(job, progress, on_step, _whole("every", every))
 

@@ -30,13 +30,22 @@ _NAMES = ("relu", "gelu", "silu", "swish", "mish", "elu")
 
 
 @contextmanager
-def rescued(sites: Sequence[Site]) -> Iterator[None]:
-    """Let gradient through the activation functions that the values of ``sites`` come out of."""
-    functions = dict.fromkeys(found for site in sites for found in functions_before(site))
+def rescued(sites_of: Sequence[Sequence[Site]]) -> Iterator[None]:
+    """Let gradient through the activation functions that what is looked at comes out of.
+
+    ``sites_of`` has the sites that each row's objective looks at: what others look at is another
+    row's affair.
+    """
+    sites = list(dict.fromkeys(site for own in sites_of for site in own))
+    whose: dict[nn.Module, set[Site]] = {}
+    for site in sites:
+        for module in functions_before(site):
+            whose.setdefault(module, set()).add(site)
     images_axis = 1 if any(site.layout == "TBD" for site in sites) else 0
     with ExitStack() as attached:
-        for module in functions:
-            for handle in _attach(module, images_axis):
+        for module, after in whose.items():
+            concerned = [not after.isdisjoint(own) for own in sites_of]
+            for handle in _attach(module, images_axis, concerned):
                 attached.callback(handle.remove)
         yield
 
@@ -61,7 +70,7 @@ def is_activation(module: nn.Module) -> bool:
     return plain and any(part in name for part in _NAMES)
 
 
-def _attach(module: nn.Module, axis: int) -> list[Any]:
+def _attach(module: nn.Module, axis: int, concerned: Sequence[bool]) -> list[Any]:
     inputs: list[Tensor] = []
 
     def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -72,7 +81,7 @@ def _attach(module: nn.Module, axis: int) -> list[Any]:
         return (args[0].clone(),) if getattr(module, "inplace", False) else None
 
     def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Tensor | None:
-        return _Rescue.apply(inputs.pop(), output, axis) if inputs else None
+        return _Rescue.apply(inputs.pop(), output, axis, concerned) if inputs else None
 
     return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
@@ -81,22 +90,28 @@ class _Rescue(torch.autograd.Function):
     """The identity; on the way back, a silent image's gradient goes to the function's input."""
 
     @staticmethod
-    def forward(ctx: Any, given: Tensor, output: Tensor, axis: int) -> Tensor:
+    def forward(
+        ctx: Any, given: Tensor, output: Tensor, axis: int, concerned: Sequence[bool]
+    ) -> Tensor:
         ctx.save_for_backward(given, output)
-        ctx.axis = axis
+        ctx.axis, ctx.concerned = axis, concerned
         return output.view_as(output)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         (gradient,) = gradients
         given, output = ctx.saved_tensors
         others = [axis for axis in range(gradient.dim()) if axis != ctx.axis]
         size = gradient.abs().float()
         live = (size * (output > 0)).sum(others, keepdim=True)
-        silent = live <= _LIVE * size.sum(others, keepdim=True)
+        whole = size.sum(others, keepdim=True)
+        silent = (whole > 0) & (live <= _LIVE * whole)
+        if silent.numel() == len(ctx.concerned):  # a module may see each image in several pieces
+            concerned = torch.tensor(ctx.concerned, device=gradient.device)
+            silent &= concerned.view_as(silent)
         if not silent.any():
-            return None, gradient, None
+            return None, gradient, None, None
         # Laid out as the input is: of another layout, convolutions would round differently, and an
         # image would feel that its neighbour is silent.
         past, through = torch.empty_like(given), torch.empty_like(given)
-        return past.copy_(gradient * silent), through.copy_(gradient * ~silent), None
+        return past.copy_(gradient * silent), through.copy_(gradient * ~silent), None, None

@@ -48,7 +48,8 @@ class Visualization:
     curve
         The objective step by step, under the random transforms, (images, steps).
     recipe
-        JSON-able; ``lens.featurevis.rerun(recipe)`` makes the same pixels again.
+        JSON-able; ``lens.featurevis.rerun(recipe)`` makes the same pixels again, also of a run
+        that was stopped: it has the ``steps`` that were done and those that were ``planned``.
     importance
         How much each pixel mattered on the way: the gradient's absolute value, summed over the
         steps, in [0, 1], (images, h, w). The one percent of largest values are all 1.

@@ -1,5 +1,8 @@
 """Small real models with random weights, shared by the tests of this room."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import open_clip
 import pytest
 import torch
@@ -9,17 +12,31 @@ from lens.model import Model
 from lens.opening import wrap
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """Tiny tensors: a second thread costs more than it brings."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with alone():
+        yield
 
 
 def clip(vision: dict, size: int) -> open_clip.CLIP:
-    torch.manual_seed(0)
+    # The same to the bit whichever test asks first, and nobody else's random numbers.
+    with alone(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return built(vision, size)
+
+
+def built(vision: dict, size: int) -> open_clip.CLIP:
     text = {"context_length": 8, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1}
     model = open_clip.CLIP(embed_dim=24, vision_cfg={**vision, "image_size": size}, text_cfg=text)
     for part in model.modules():
@@ -36,9 +53,21 @@ def clip(vision: dict, size: int) -> open_clip.CLIP:
 
 
 @pytest.fixture(scope="session")
+def small_clip():
+    """Build a CLIP with this image tower, of images of this size."""
+    return clip
+
+
+@pytest.fixture(scope="session")
+def letters():
+    """A tokenizer: a number a letter."""
+    return tokenized
+
+
+@pytest.fixture(scope="session")
 def resnet() -> Model:
     vision = {"layers": (1, 1, 1, 1), "width": 8, "patch_size": None, "head_width": 64}
-    return wrap(clip(vision, 32), tokenizer=letters, name="small-rn")
+    return wrap(clip(vision, 32), tokenizer=tokenized, name="small-rn")
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +84,7 @@ def colours() -> Model:
     return wrap(nn.Sequential(conv, nn.ReLU()), name="colours", example=torch.zeros(2, 3, 16, 16))
 
 
-def letters(texts: list[str]) -> torch.Tensor:
+def tokenized(texts: list[str]) -> torch.Tensor:
     rows = torch.zeros(len(texts), 8, dtype=torch.long)
     for row, text in zip(rows, texts, strict=True):
         codes = [1 + ord(c) % 60 for c in text[:6]]

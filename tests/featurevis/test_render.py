@@ -1,4 +1,5 @@
 import json
+import signal
 import warnings
 
 import numpy as np
@@ -10,10 +11,18 @@ from lens.errors import BadInput, TooLarge, UnitOutOfRange
 from lens.featurevis import Visualization, rerun, visualize
 from lens.featurevis import objectives as o
 from lens.featurevis import optimize as loop
+from lens.featurevis.faceted.probes import Probe
+from lens.featurevis.objectives import facet
 from lens.featurevis.parameterization import Pixel
-from lens.featurevis.transforms import jitter, moves
+from lens.featurevis.transforms import crops, jitter, moves
+from lens.precision import takes_bf16
 
 quick = {"steps": 3, "progress": False}
+
+
+def probe_at(site, seed=0):
+    weights = np.random.default_rng(seed).normal(size=(3, site.n_units, 2, 2)).astype(np.float32)
+    return Probe(site, ("picture", "drawing", "word"), weights, 0.9, (10, 5))
 
 
 def test_the_front_door(resnet):
@@ -146,9 +155,75 @@ def test_ctrl_c_keeps_what_is_finished(resnet, monkeypatch):
     ticks, stop_at = iter(range(100)), 1  # in the first batch: as far as it got
     with pytest.warns(UserWarning, match="2 of 6 images after 2 of 3 steps"):
         early = visualize(site.units(range(6)), batch_size=2, **quick)
-    assert early.recipe["steps"] == 2
+    assert early.recipe["steps"] == 2 and early.recipe["planned"] == 3
     monkeypatch.undo()
     assert np.array_equal(rerun(early, resnet, progress=False).images, early.images)
+
+
+def test_a_stopped_run_is_made_again_to_the_same_pixels(resnet):
+    """Crops shrink in the course of a run: those of a run that was planned as short are others."""
+    unit = resnet.site("image.layer2").unit(3)
+    shrinking = {"transforms": crops(2, 1.0, 0.3), "progress": False}
+    with pytest.warns(UserWarning, match="after 3 of 8 steps"):
+        cut = visualize(unit, steps=8, snapshots=[2, 5], on_step=lambda n, *_: n < 3, **shrinking)
+    assert (cut.recipe["steps"], cut.recipe["planned"]) == (3, 8)
+    assert cut.recipe["snapshots"] == [2] and "after 3 steps" in repr(cut)
+    short = visualize(unit, steps=3, **shrinking)
+    assert not np.array_equal(cut.images, short.images)
+
+    again = rerun(json.loads(json.dumps(cut.recipe)), resnet, progress=False)
+    assert np.array_equal(again.images, cut.images) and again.recipe == cut.recipe
+    assert np.array_equal(again.curve, cut.curve)
+    assert np.array_equal(again.importance, cut.importance)
+    whole = visualize(unit, steps=8, snapshots=[3], **shrinking)
+    assert np.array_equal(whole.snapshots[3], cut.images)
+    assert whole.recipe["planned"] == whole.recipe["steps"] == 8
+    # Recipes that say nothing of a plan are of whole runs.
+    earlier = {key: value for key, value in whole.recipe.items() if key != "planned"}
+    assert np.array_equal(rerun(earlier, resnet, progress=False).images, whole.images)
+
+
+class Rude(Pixel):
+    """Somebody presses ctrl-C while the optimizer is at work."""
+
+    def optimizer(self, z, lr):
+        steps = iter(range(100))
+
+        class Adam(torch.optim.Adam):
+            def step(self):
+                if next(steps) == 2:
+                    signal.raise_signal(signal.SIGINT)
+                super().step()
+
+        return Adam([z], lr=lr)
+
+
+def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(resnet):
+    unit = resnet.site("image.layer2").unit(3)
+    with pytest.warns(UserWarning, match="after 3 of 8 steps"):
+        cut = visualize(unit, steps=8, parameterization=Rude(), progress=False)
+    again = rerun(cut, resnet, progress=False)
+    assert np.array_equal(again.images, cut.images)
+    assert np.array_equal(again.importance, cut.importance)
+
+
+def test_facets_share_a_call_with_other_objectives(resnet):
+    """What is made beside it changes no image: to the bit in bfloat16, by rounding in float32."""
+    layer = resnet.site("image.layer4")
+    probes = [probe_at(resnet.site("image.layer1")), probe_at(resnet.site("image.layer2"), 1)]
+    guided = facet(layer.unit(7), probes, "word", 2.0)
+    aims = [layer.unit(3), o.unit(layer.unit(5)) + guided, guided - o.l1(), layer.unit(7)]
+    precise = takes_bf16(torch.device("cpu"))
+    how = {"steps": 20, "precision": "bf16" if precise else "fp32", "progress": False}
+    together = visualize(aims, **how)
+    assert len(together) == 4
+    for row, aim in enumerate(aims):
+        alone = visualize(aim, **how)
+        far = np.abs(alone.images[0].astype(int) - together.images[row])
+        assert far.max() == 0 if precise else far.mean() < 0.05
+    plain = visualize(o.unit(layer.unit(5)), **how)
+    assert not np.array_equal(plain.images[0], together.images[1])
+    assert np.array_equal(rerun(together, resnet, progress=False).images, together.images)
 
 
 def test_a_failing_batch_keeps_the_batches_before_it(resnet):

@@ -60,13 +60,24 @@ def test_only_a_silent_image_gets_its_gradient_past_the_function():
     model = shy(nn.GELU())
     site = model.site("1")
     x = torch.tensor([[-1.0, -2.0, -3.0], [-1.0, 2.0, 3.0]])[:, :, None, None].requires_grad_(True)
-    with rescued([site]):
+    with rescued([[site], [site]]):
         model.module[1](x).sum().backward()
     assert torch.equal(x.grad[0].flatten(), torch.ones(3))
     own = torch.tensor([-1.0, 2.0, 3.0], requires_grad=True)
     nn.functional.gelu(own).sum().backward()
     torch.testing.assert_close(x.grad[1].flatten(), own.grad)
     assert not model.module[1]._forward_hooks and not model.module[1]._forward_pre_hooks
+
+
+def test_what_others_look_at_is_their_affair():
+    model = shy(nn.GELU())
+    x = torch.full((2, 3, 1, 1), -2.0, requires_grad=True)
+    with rescued([[model.site("0")], [model.site("1"), model.site("0")]]):
+        model.module[1](x).sum().backward()
+    own = torch.tensor(-2.0, requires_grad=True)
+    nn.functional.gelu(own).backward()
+    torch.testing.assert_close(x.grad[0].flatten(), own.grad.expand(3))
+    assert torch.equal(x.grad[1].flatten(), torch.ones(3))
 
 
 def test_neurons_below_zero_are_reported_as_silent(vit):

@@ -1,7 +1,10 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from lens.errors import BadImage, BadInput
@@ -129,3 +132,46 @@ def test_curves_are_a_line_an_image(vis):
     assert list(figure.data[0].x) == [1, 2]
     np.testing.assert_array_equal(figure.data[3].y, vis.curve[3])
     assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)"
+
+
+# What JSON can say, and people put into objectives and files' metadata: any letters, long texts,
+# quotes, newlines, numbers of any size.
+texts = st.text(max_size=60) | st.sampled_from(
+    ["日本語 ß 🐙", "\x00\x7f\\\"'\n\r\t", "é" * 5000, ""]
+)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
+)
+recipes = st.dictionaries(texts, values, max_size=5)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".npz"])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(recipe=recipes)
+def test_any_recipe_comes_back_from_a_file_beside_its_pixels(tmp_path, vis, suffix, recipe):
+    one = replace(
+        vis, images=vis.images[:1], units=vis.units[:1], values=vis.values[:1], recipe=recipe
+    )
+    path = one.save(tmp_path / f"one{suffix}")
+    assert read_recipe(path) == recipe
+    if suffix == ".npz":
+        with np.load(path) as arrays:
+            assert np.array_equal(arrays["images"], one.images)
+    else:
+        with Image.open(path) as image:
+            assert np.array_equal(np.asarray(image.convert("RGB")), one.images[0])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".npz"])
+def test_a_recipe_of_megabytes_comes_back(tmp_path, vis, suffix):
+    """Longer than what Pillow unpacks, in letters that compress badly and are many bytes each."""
+    letters = np.random.default_rng(0).integers(0x4E00, 0x9FFF, 400_000)
+    recipe = {"text": "".join(map(chr, letters)), "plain": "x" * 2**21}
+    path = replace(vis, recipe=recipe).save(tmp_path / f"sheet{suffix}")
+    assert read_recipe(path) == recipe

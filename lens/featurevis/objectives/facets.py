@@ -111,18 +111,13 @@ def guided(terms: Sequence[Term], scene: Scene) -> Float[Tensor, " images"]:
     if not reached.requires_grad:  # a finished image: nothing is to be guided any more
         return reached
     layers = terms[0].also
-    slopes = torch.autograd.grad(
-        reached.sum(),
-        [scene.activations[layer] for layer in layers],
-        retain_graph=True,
-        allow_unused=True,
-    )
     guide = torch.zeros_like(reached)
-    for number, (layer, slope) in enumerate(zip(layers, slopes, strict=True)):
+    for number, (layer, slope) in enumerate(
+        zip(layers, scene.slopes(reached, layers), strict=True)
+    ):
         if slope is None:
             raise BadInput(
-                f"{terms[0].site} can't be guided from {layer.name}: it does not come before, or "
-                "other objectives are climbed in the same call; climb facets by themselves."
+                f"{terms[0].site} can't be guided from {layer.name}: it does not come before."
             )
         seen = maps(layer, scene.activations[layer]).float()
         wanted = maps(layer, slope).float().relu()

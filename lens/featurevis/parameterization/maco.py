@@ -33,7 +33,8 @@ class Maco:
 
     However long it climbs, the image keeps a photograph's balance of coarse and fine, so that no
     high frequency can run away. The phases start uniform on (-pi, pi): normal ones add up to a
-    bright spot in the corner (``python -m lens.featurevis.parameterization.spectrum corner``).
+    bright spot in the corner, uniform ones leave it what its area deserves (``python
+    benchmarks/maco.py`` prints how much, and where the spectra come from).
 
     Parameters
     ----------

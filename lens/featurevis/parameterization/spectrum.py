@@ -2,8 +2,7 @@
 
 ``python -m lens.featurevis.parameterization.spectrum measure FOLDER --name photographs`` measures
 the images of a folder (``glyphs`` in its place: the embedded stimuli) and writes the small file
-that ships, with its provenance beside it; ``... spectrum corner`` prints how much of an image's
-energy lies about the wrapped corner, for uniform and for normal phases.
+that ships, with its provenance beside it.
 
 The images are measured where the optimization lives: u = M^-1 logit(x), decorrelated and before
 the sigmoid, so that sigmoid(M irfft2(R exp(i phi))) has the spectrum of a natural image.
@@ -14,7 +13,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,6 +33,7 @@ SHIPPED = ("photographs", "glyphs")
 BINS = 65
 # Black and white are no finite logits.
 _DARKEST = 1 / 32
+_COMMAND = "python -m lens.featurevis.parameterization.spectrum measure"
 _HERE = Path(__file__).parent
 
 
@@ -234,15 +234,30 @@ def of_glyphs(size: int = 128, per_cell: int = 2) -> tuple[Spectrum, dict[str, i
     return measure(batches()), {"embedded stimuli": len(stimuli)}
 
 
-def corner_share(image: Float[Tensor, "3 h w"], reach: int = 8) -> float:
-    """Share of an image's energy about its mean within ``reach`` pixels of the wrapped corner."""
+def corner_share(image: Float[Tensor, "3 h w"]) -> float:
+    """Share of an image's energy about its mean that lies about the corner where it wraps around.
+
+    To be judged by ``corner_area``, which is the share that phases without a preference have there.
+    """
+    down, across = _reach(image.shape[1:])
     energy = (image - image.mean((1, 2), keepdim=True)).double().square().sum(0)
-    corner = energy.roll((reach, reach), (0, 1))[: 2 * reach + 1, : 2 * reach + 1]
+    corner = energy.roll((down, across), (0, 1))[: 2 * down + 1, : 2 * across + 1]
     return float(corner.sum() / energy.sum())
 
 
+def corner_area(size: Sequence[int]) -> float:
+    """Share of the area that ``corner_share`` looks at: about 0.5% at any size."""
+    (height, width), (down, across) = size, _reach(size)
+    return (2 * down + 1) * (2 * across + 1) / (height * width)
+
+
+def _reach(size: Sequence[int]) -> tuple[int, int]:
+    """How far the corner goes each way: 8 of 224 pixels."""
+    return size[0] // 28, size[1] // 28
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """The command line: measure a spectrum, or print where the energy lies."""
+    """The command line: measure a spectrum."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     tasks = parser.add_subparsers(dest="task", required=True)
     one = tasks.add_parser("measure", help="write NAME.safetensors and NAME.json")
@@ -250,14 +265,7 @@ def main(arguments: list[str] | None = None) -> None:
     one.add_argument("--name", required=True, help="of the files, without their endings")
     one.add_argument("--sources", default="", help="JSON file: image name -> origin and licence")
     one.add_argument("--out", default=str(_HERE), help="folder to write to")
-    two = tasks.add_parser("corner", help="energy about the wrapped corner at the start")
-    two.add_argument("--spectrum", default="photographs", help="which spectrum")
-    two.add_argument("--images", type=int, default=8, help="images averaged over")
-    args = parser.parse_args(arguments)
-    if args.task == "measure":
-        _write(args)
-    else:
-        _corner(args)
+    _write(parser.parse_args(arguments))
 
 
 def _write(args: argparse.Namespace) -> None:
@@ -271,6 +279,7 @@ def _write(args: argparse.Namespace) -> None:
     about = {
         "what": "mean magnitude spectrum of decorrelated logits, times frequency",
         "bins": BINS,
+        "command": f"{_COMMAND} {'glyphs' if glyphs else 'FOLDER'} --name {args.name}",
         "pictures": [
             {"name": name, "cuttings": count, **sources.get(name, {})}
             for name, count in counts.items()
@@ -278,24 +287,6 @@ def _write(args: argparse.Namespace) -> None:
     }
     path.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
     print(f"{path.name}: {path.stat().st_size / 1024:.0f} kB from {sum(counts.values())} pictures")
-
-
-def _corner(args: argparse.Namespace) -> None:
-    from lens.featurevis.parameterization.maco import Maco
-
-    maco = Maco(spectrum=args.spectrum)
-    print(f"share of the energy within 8 px of the wrapped corner, {args.images} images, start:")
-    print(f"{'size':>6}  {'uniform phases':>14}  {'normal phases':>13}  {'share of the area':>17}")
-    for side in (128, 224, 512):
-        size = (side, side)
-        generators = [torch.Generator().manual_seed(seed) for seed in range(args.images)]
-        uniform = maco.start(size, generators)
-        normal = [torch.randn(uniform.shape[1:], generator=g) for g in generators]
-        shares = [
-            np.mean([corner_share(image) for image in maco.planes(z, size)])
-            for z in (uniform, torch.stack(normal))
-        ]
-        print(f"{side:>6}  {shares[0]:>14.2%}  {shares[1]:>13.2%}  {17**2 / side**2:>17.2%}")
 
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")

@@ -102,6 +102,26 @@ def test_images_do_not_feel_each_other(resnet, pixels):
         torch.testing.assert_close(alone[0], together[i], rtol=1e-4, atol=1e-5)
 
 
+def test_other_objectives_in_the_same_call(resnet, pixels):
+    layer, probes = resnet.site("image.layer4"), [probe_at(resnet.site("image.layer2"))]
+    guided = facet(layer.unit(5), probes, "word", 2.0)
+    later = [probe_at(resnet.site("image.layer3"), 1)]  # of another form, and guided from elsewhere
+    aims = [
+        o.unit(layer.unit(1)),
+        guided + o.unit(layer.unit(2)),
+        facet(layer.unit(5), later, "word"),
+    ]
+    for order in ([0, 1, 2], [2, 1, 0]):
+        mixed = [aims[i] for i in order]
+        x, together = measured(resnet, mixed, pixels)
+        slope = torch.autograd.grad(together.sum(), x)[0]
+        for i in range(3):
+            x, alone = measured(resnet, mixed[i : i + 1], pixels[i : i + 1])
+            torch.testing.assert_close(alone[0], together[i], rtol=1e-4, atol=1e-5)
+            own = torch.autograd.grad(alone.sum(), x)[0]
+            torch.testing.assert_close(own[0], slope[i], rtol=1e-3, atol=1e-6)
+
+
 def test_a_finished_image_is_worth_what_it_excites(resnet, pixels):
     layer, probes = resnet.site("image.layer4"), [probe_at(resnet.site("image.layer2"))]
     aims = [facet(layer.unit(3), probes, name, 5.0) for name in ("word", "picture", "unguided")]
@@ -172,6 +192,3 @@ def test_what_is_refused(resnet, vit, pixels):
     late = [probe_at(layer)]
     with pytest.raises(BadInput, match="does not come before"):
         measured(resnet, [facet(resnet.site("image.layer3").unit(0), late, "word")] * 3, pixels)
-    mixed = [facet(layer.unit(0), probes, "word"), o.unit(layer.unit(0)), o.unit(layer.unit(1))]
-    with pytest.raises(BadInput, match="by themselves"):
-        measured(resnet, mixed, pixels)

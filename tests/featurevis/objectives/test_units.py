@@ -9,9 +9,11 @@ import transformers
 from torch import nn
 
 import lens
+from lens.capture.hooks import forward_to
 from lens.featurevis import objectives as o
 from lens.featurevis.looking import look, undisturbed
-from lens.featurevis.measures import measure
+from lens.featurevis.measures import Scene, measure
+from lens.featurevis.wording.scores import scorer
 from lens.opening import wrap
 
 VISION = {
@@ -59,6 +61,18 @@ FAMILIES = {
     ),
     "hugging-face": (hugging_face, [*TOKENS, "image.embedding"]),
 }
+# Of the text towers: tokens of a text, and the number of the end-of-text token.
+READS = {"modified-resnet": (8, 63), "open_clip-vit": (8, 63), "hugging-face": (20, 99)}
+
+
+def words(length: int, end: int):
+    def tokenize(texts: list[str]) -> torch.Tensor:
+        rows = torch.zeros(len(texts), length, dtype=torch.long)
+        for row, text in zip(rows, texts, strict=True):
+            row[: len(text) + 1] = torch.tensor([*(1 + ord(c) % 60 for c in text), end])
+        return rows
+
+    return tokenize
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +91,8 @@ def opened():
                         nn.init.ones_(part.gamma)  # ConvNeXt's layer scale starts at 1e-6
             example = None if hasattr(module, "encode_image") else torch.zeros(2, 3, 32, 32)
             example = None if name == "hugging-face" else example
-            made[name] = wrap(module, name=name, example=example)
+            reader = words(*READS[name]) if name in READS else None
+            made[name] = wrap(module, name=name, example=example, tokenizer=reader)
         return made[name]
 
     return get
@@ -140,6 +155,154 @@ def test_the_gradient_reaches_that_unit_and_no_other(opened, family, name):
         reached = np.abs(by_hand(site.pre_activation, share, other)).sum()
         assert (reached > 0) == (other == index)
     assert at_image.abs().sum() > 0
+
+
+def maps(array: np.ndarray) -> np.ndarray:
+    """Images, places, units of what a convolution gives."""
+    return array.reshape(*array.shape[:2], -1).transpose(0, 2, 1)
+
+
+def after(prefix: int):
+    """Images, places, units of tokens, the picture's after those that stand first."""
+    return lambda array: array[:, prefix:]
+
+
+def row(array: np.ndarray) -> np.ndarray:
+    return array[:, None]
+
+
+# What the modules' own definitions say: which module has the numbers, on which side, and where the
+# units are among its axes. Heads are what the layer takes that mixes them, one after the other.
+OPENAI, HUB = "visual.transformer.resblocks", "vision_model.encoder.layers"
+PLAIN = {
+    ("modified-resnet", "image.stem"): ("visual.avgpool", "output", maps, 8),
+    ("modified-resnet", "image.layer2"): ("visual.layer2.0.act3", "input", maps, 64),
+    ("modified-resnet", "image.layer4"): ("visual.layer4.0.act3", "input", maps, 256),
+    ("modified-resnet", "image.embedding"): ("visual", "output", row, 24),
+    ("open_clip-vit", TOKENS[0]): (f"{OPENAI}.1", "output", after(1), 32),
+    ("open_clip-vit", TOKENS[1]): (f"{OPENAI}.0.mlp.c_proj", "input", after(1), 128),
+    ("timm-registers", TOKENS[0]): ("blocks.1", "output", after(4), 32),
+    ("timm-registers", TOKENS[1]): ("blocks.0.mlp.fc2", "input", after(4), 128),
+    ("timm-registers", TOKENS[2]): ("blocks.1.attn.proj", "input", after(4), 32),
+    ("timm-no-class-token", TOKENS[0]): ("blocks.1", "output", after(0), 32),
+    ("timm-no-class-token", TOKENS[2]): ("blocks.1.attn.proj", "input", after(0), 32),
+    ("convnext", "image.stages.1"): ("stages.1", "output", maps, 12),
+    ("hugging-face", TOKENS[0]): (f"{HUB}.1", "output", after(1), 32),
+    ("hugging-face", TOKENS[1]): (f"{HUB}.0.mlp.fc2", "input", after(1), 48),
+    ("hugging-face", TOKENS[2]): (f"{HUB}.1.self_attn.out_proj", "input", after(1), 32),
+    ("hugging-face", "image.embedding"): ("visual_projection", "output", row, 24),
+}
+BLOCK, TEXT = "transformer.resblocks.0", "text_model.encoder.layers.0"
+WORDS_PLAIN = {
+    **{
+        (family, name): place
+        for family in ("modified-resnet", "open_clip-vit")
+        for name, place in {
+            "text.blocks.0": (BLOCK, "output", after(0), 32),
+            "text.blocks.0.mlp.neurons": (f"{BLOCK}.mlp.c_proj", "input", after(0), 128),
+        }.items()
+    },
+    ("hugging-face", "text.blocks.0"): (TEXT, "output", after(0), 32),
+    ("hugging-face", "text.blocks.0.mlp.neurons"): (f"{TEXT}.mlp.fc2", "input", after(0), 40),
+    ("hugging-face", "text.blocks.0.attention.heads"): (
+        f"{TEXT}.self_attn.out_proj", "input", after(0), 32,
+    ),
+}  # fmt: skip
+
+
+def by_torch(model, tower, batch, place) -> np.ndarray:
+    """Images, places, units by a hook of torch itself, in float64."""
+    path, side, laid_out, width = place
+    seen: list[torch.Tensor] = []
+
+    def keep(module, args, output):
+        found = args[0] if side == "input" else output
+        seen.append((found[0] if isinstance(found, tuple) else found).detach().clone())
+
+    def first(module, args):
+        seen.append(args[0].detach().clone())
+
+    part = model.module.get_submodule(path)
+    in_place = side == "input"  # what an in-place ReLU overwrites is read before
+    handle = part.register_forward_pre_hook(first) if in_place else part.register_forward_hook(keep)
+    try:
+        with torch.no_grad():
+            model.run(tower, batch)
+    finally:
+        handle.remove()
+    array = laid_out(seen[-1].numpy().astype(np.float64))
+    assert array.ndim == 3 and array.shape[2] == width and len(array) == len(batch)
+    return array
+
+
+@pytest.mark.parametrize(("family", "name"), PLAIN)
+def test_units_and_latents_are_those_that_torch_has_there(opened, family, name):
+    model = opened(family)
+    site = model.site(name)
+    images = torch.rand(3, 3, *model.image_size, generator=torch.Generator().manual_seed(0))
+    plain = by_torch(model, "image", model.normalize(images), PLAIN[family, name])
+    assert plain.shape[2] == site.n_units
+    relu = site.pre_activation != site  # autoencoders read what comes after it
+    encoder = np.random.default_rng(0).normal(size=(site.n_units, 50))
+    inside = np.maximum(plain, 0) if relu else plain
+    for index in (0, site.n_units // 2 + 1, site.n_units - 1):
+        aims = [
+            o.unit(site.unit(index)),
+            o.direction(site, np.eye(site.n_units)[index]),
+            o.latents(site, encoder, index % 50),
+        ]
+        with torch.no_grad():
+            scene = look(model, aims, images, images, torch.arange(3))
+            got = [measure([aim] * 3, scene).numpy() for aim in aims]
+        close = {"rtol": 1e-3, "atol": 1e-5}
+        np.testing.assert_allclose(got[0], plain[:, :, index].mean(1), **close)
+        np.testing.assert_allclose(got[1], plain[:, :, index].mean(1), **close)
+        np.testing.assert_allclose(got[2], (inside @ encoder[:, index % 50]).mean(1), **close)
+
+
+@pytest.mark.parametrize(("family", "name"), WORDS_PLAIN)
+def test_units_of_text_towers_are_those_that_torch_has_there(opened, family, name):
+    """A text has no picture to climb; its units are scored, at the token that stands for it."""
+    model = opened(family)
+    site, texts = model.site(name), ["dog", "a", "zebra", "cats"]
+    tokens = model.tokens(texts)
+    plain = by_torch(model, "text", tokens, WORDS_PLAIN[family, name])
+    assert plain.shape[2] == site.n_units
+    close = {"rtol": 1e-3, "atol": 1e-5}
+    encoder = np.random.default_rng(0).normal(size=(site.n_units, 50))
+    scene = Scene(torch.zeros(4, 3, 8, 8), forward_of(site, tokens), torch.arange(4))
+    for index in (0, site.n_units // 2 + 1, site.n_units - 1):
+        at_end = [plain[i, len(text), index] for i, text in enumerate(texts)]
+        np.testing.assert_allclose(scorer(site.unit(index))(texts), at_end, **close)
+        along = encoder[:, index % 50]
+        want = [plain[i, len(text)] @ along for i, text in enumerate(texts)]
+        np.testing.assert_allclose(scorer(o.direction(site, along))(texts), want, **close)
+        largest = [plain[i, : len(text) + 1, index].max() for i, text in enumerate(texts)]
+        np.testing.assert_allclose(scorer(site.unit(index), at="max")(texts), largest, **close)
+        for objective, value in [
+            (o.unit(site.unit(index), at=2), plain[:, 2, index]),
+            (o.unit(site.unit(index)), plain[:, :, index].mean(1)),
+            (o.latents(site, encoder, index % 50, at=2), plain[:, 2] @ along),
+        ]:
+            np.testing.assert_allclose(measure([objective] * 4, scene), value, **close)
+
+
+def forward_of(site, batch) -> dict:
+    with torch.no_grad():
+        return {site: forward_to(site, batch)[site.name]}
+
+
+def test_heads_that_no_module_takes_are_what_the_layer_mixes(opened, captured):
+    """open_clip's attention has its last layer inside: its heads, mixed by it, are its output."""
+    model = opened("open_clip-vit")
+    heads = captured(model.site(TOKENS[2])).transpose(0, 2, 1, 3)
+    attention = model.module.visual.transformer.resblocks[1].attn
+    weight, bias = (t.detach().double().numpy() for t in attention.out_proj.parameters())
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    place = (f"{OPENAI}.1.attn", "output", after(0), 32)
+    want = by_torch(model, "image", model.normalize(images), place)
+    got = heads.reshape(*heads.shape[:2], -1) @ weight.T + bias
+    np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-5)
 
 
 def test_the_words_of_lucid(resnet, vit, captured, valued):

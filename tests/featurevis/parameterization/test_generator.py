@@ -57,13 +57,46 @@ def test_a_mapping_is_truncated_towards_its_mean():
         torch.testing.assert_close(own.pixels(z, (6, 6)), want, atol=1e-5, rtol=0)
 
 
-def test_a_number_of_w_that_never_changes_stays():
-    mapping = nn.Linear(4, 5)
-    mapping.weight.data[2] = 0
-    kind = Generator(Painter().eval(), (4,), mapping=mapping)
+class Stubborn(nn.Module):
+    """A mapping one number of whose w is always the same."""
+
+    def __init__(self, always: float, kept: float | None = None) -> None:
+        super().__init__()
+        own = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(5, 4, generator=own))
+        self.always = always
+        if kept is not None:
+            self.register_buffer("w_avg", torch.tensor([0.0, 0.0, kept, 0.0, 0.0]))
+
+    def forward(self, z):
+        w = z @ self.weight.T
+        w[:, 2] = self.always
+        return w
+
+
+@pytest.mark.parametrize(
+    ("always", "kept"),
+    [
+        (0.5, None),  # 0 / 0 in its own spread
+        (0.5, 0.5),
+        (0.1, 0.1 + 1e-8),  # a mean that was kept as it was rounded: a spread of nothing but that
+    ],
+)
+def test_a_number_of_w_that_never_changes_stays(always, kept):
+    painter, mapping = Painter().eval(), Stubborn(always, kept)
+    kind = Generator(painter, (4,), mapping=mapping)
     w = kind.start((6, 6), generators())
-    assert w.isfinite().all() and not w[:, 2].any()
-    assert kind.pixels(w, (6, 6)).isfinite().all()
+    assert w.isfinite().all() and not w[:, 2].any() and w[:, [0, 1, 3, 4]].all()
+    # However far it is climbed, the painter gets what the mapping would have given.
+    w.requires_grad_(True)
+    pixels = kind.pixels(w, (6, 6))
+    slope = torch.autograd.grad(pixels.square().sum(), w)[0]
+    assert not slope[:, 2].any() and slope[:, [0, 1, 3, 4]].all()
+    with torch.no_grad():
+        z = torch.stack([torch.randn(4, generator=own) for own in generators()])
+        torch.testing.assert_close(pixels, (painter(mapping(z)) + 1) / 2, atol=1e-5, rtol=0)
+        w[:, 2] += 1000
+        assert torch.equal(kind.pixels(w, (6, 6)), pixels)
 
 
 def test_the_module_is_left_as_it_was():

@@ -57,11 +57,17 @@ def test_cuttings_cover_the_image_at_every_scale():
 
 
 def test_the_corner_share_of_a_known_image():
+    noise = torch.rand(3, 256, 280, generator=torch.Generator().manual_seed(0))
+    area = spectrum.corner_area((256, 280))
+    assert area == 19 * 21 / (256 * 280)  # 9 and 10 pixels each way
+    assert spectrum.corner_share(noise) == pytest.approx(area, rel=0.1)
     image = torch.zeros(3, 64, 64)
-    assert spectrum.corner_share(torch.rand(3, 256, 256)) == pytest.approx(17**2 / 256**2, rel=0.2)
-    image[:, 60:, 60:] = 1  # wraps around to the corner
-    image[:, :4, :4] = -1
-    assert spectrum.corner_share(image) == pytest.approx(32 / 32, abs=0.02)
+    image[:, 62:, 62:] = 1  # wraps around to the corner: 2 pixels each way
+    image[:, :2, :2] = -1
+    assert spectrum.corner_share(image) == pytest.approx(1)
+    image[:, 3, 3], image[:, 60, 60] = 2, -2  # beyond
+    assert spectrum.corner_share(image) == pytest.approx(8 / 16)
+    assert all(0.004 < spectrum.corner_area((n, n)) < 0.006 for n in (96, 128, 224, 512))
 
 
 def test_what_ships_is_small_and_says_where_it_comes_from():
@@ -70,6 +76,7 @@ def test_what_ships_is_small_and_says_where_it_comes_from():
         assert path.stat().st_size < 40_000
         about = json.loads(path.with_suffix(".json").read_text())
         assert all(p["cuttings"] > 0 for p in about["pictures"])
+        assert about["command"].endswith(f"--name {name}")
         assert name == "glyphs" or all(p["licence"] for p in about["pictures"])
         # Photographs fall with 1/f: what is kept hardly changes over two octaves.
         flat = spectrum.named(name).flat()[0]
@@ -87,8 +94,8 @@ def test_the_command_measures_a_folder(tmp_path, capsys):
     assert about["pictures"] == [{"name": "noise.png", "cuttings": 4, "licence": "none"}]
     kind = Maco(str(tmp_path / "mine.safetensors"))
     assert kind.recipe()["spectrum"]["float16"]  # the numbers go along, not the path
-    spectrum.main(["corner", "--images", "1"])
-    assert "uniform phases" in capsys.readouterr().out
+    assert about["command"].endswith("measure FOLDER --name mine")
+    assert "mine.safetensors" in capsys.readouterr().out
 
 
 def test_what_can_not_be_measured_is_said(tmp_path):
