@@ -9,7 +9,7 @@
 //   notice   one sentence about what went wrong, or ""
 //   offline  true in an exported page, which holds the listed units only
 
-import { alive } from "../alive.js";
+import { alive, gone } from "../alive.js";
 import { aligned, bitmap, html, known, number, painted, probability, signed, svg } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { bars, histogramChart, overlays, responseChart } from "./charts.js";
@@ -78,6 +78,7 @@ function render({ model, el }) {
     if (model.get("offline") && !listed().some((unit) => unit.index === index)) {
       return complain(`Unit ${index} is not in this saved page, which holds ${listed().length} of the ${n()} units.`);
     }
+    if (gone(el) && index !== model.get("card").index) return complain(`Unit ${index} was not computed before the kernel ended.`);
     complain("");
     if (index === current()) return walk();
     model.set("index", index);
@@ -192,7 +193,8 @@ function render({ model, el }) {
     frame.replaceChildren();
     const since = Date.now();
     const waiting = () => `Computing the visualization\u2026 ${Math.round((Date.now() - since) / 1000)} s`;
-    if (mine === "computing") {
+    if (mine === "computing" && gone(el)) caption.replaceChildren(html("p", {}, "The kernel ended before the visualization was done."));
+    else if (mine === "computing") {
       const seconds = html("p", { "aria-live": "off" }, waiting());
       caption.replaceChildren(seconds);
       clock = setInterval(() => (seconds.isConnected ? (seconds.textContent = waiting()) : clearInterval(clock)), 1000);
@@ -282,6 +284,12 @@ function render({ model, el }) {
   const said = () => (complain(model.get("notice")), walk());
   const changes = { card: draw, index: draw, listed: enlist, picture: show, notice: said };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
+  const ended = () => {
+    const waited = current(), { index } = model.get("card");
+    if (waited !== index) (model.set("index", index), complain(`Unit ${waited} was not computed before the kernel ended.`));
+    show();
+  };
+  el.addEventListener("lens:gone", ended);
   const unlink = whenChosen(root, "unit", hear);
   let width = 0;
   const watch = new ResizeObserver(() => root.clientWidth !== width && ((width = root.clientWidth), redraw()));
@@ -291,6 +299,7 @@ function render({ model, el }) {
   model.send({ kind: "open" });
   return () => {
     unlink();
+    el.removeEventListener("lens:gone", ended);
     watch.disconnect();
     clearInterval(clock);
     for (const [name, act] of Object.entries(changes)) model.off(`change:${name}`, act);
