@@ -11,6 +11,7 @@ import traitlets
 
 from lens.errors import BadInput
 from lens.widgets import host
+from lens.widgets.code import LOADER, Code, code_of
 
 #: In a notebook that is read where no kernel and no widget can be: on a code host, in a mail.
 ASIDE = "This view is alive in a running notebook; lens.widgets.export_notebook takes it home."
@@ -22,9 +23,24 @@ class View(anywidget.AnyWidget):
     A view has ``_esm = module(HERE / "x.js")``, ``_css = styles(HERE / "x.css")``, traits that are
     synced, and `answers`: what its page may ask for when there is no kernel. Its script knows by
     `offline` that it stands in such a page.
+
+    What an instance sends as its `_esm` finds that of its class; see `lens.widgets.code`.
     """
 
     offline = traitlets.Bool(False).tag(sync=True)
+    _code = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        kind: Any = type(self)
+        self._shared: Code = code_of(str(kind._esm), str(kind._css))
+        self.__dict__.update(_esm=LOADER, _css="")  # what anywidget makes traits of
+        super().__init__(_code=f"IPY_MODEL_{self._shared.model_id}", **traits)
+        self.on_msg(self._give_code)
+
+    def _give_code(self, _widget: Any, message: Any, _buffers: Any) -> None:
+        """Answer a page whose host does not hand over other models."""
+        if message == {"kind": "code"}:
+            self.send({"kind": "code", "esm": self._shared.esm, "css": self._shared.css})
 
     @property
     def heading(self) -> str:
@@ -45,7 +61,7 @@ class View(anywidget.AnyWidget):
     def hosted(self) -> host.Hosted:
         """Give all that a page needs to show it."""
         answers = self.answers()  # first: to answer may change what is shown
-        return host.Hosted(str(self._esm), str(self._css), self.state(), answers)
+        return host.Hosted(self._shared.esm, self._shared.css, self.state(), answers)
 
     def save(self, path: str | Path, *, beside: Sequence[View] = ()) -> Path:
         """Write one HTML file that needs no kernel and no network.
