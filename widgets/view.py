@@ -24,7 +24,8 @@ class View(anywidget.AnyWidget):
     synced, and `answers`: what its page may ask for when there is no kernel. Its script knows by
     `offline` that it stands in such a page.
 
-    What an instance sends as its `_esm` finds that of its class; see `lens.widgets.code`.
+    What an instance sends as its `_esm` finds that of its class; see `lens.widgets.code`. In Colab,
+    which asks for it, anywidget enables widgets from outside of ipywidgets with the first view.
     """
 
     offline = traitlets.Bool(False).tag(sync=True)

@@ -39,7 +39,9 @@ def saved(tmp_path_factory, tiny_rn, tiny_vit) -> Path:
         for some, labels in [(np.zeros((0, 4)), None), (rows[:1], [LONG]), (rows, [LONG] * 12)]
     ]
     site = tiny_rn.site("image.layer4")
-    measured = responses(site, glyphs().stimuli(per_cell=4, size=64, concepts=glyphs().concepts[:3]))
+    measured = responses(
+        site, glyphs().stimuli(per_cell=4, size=64, concepts=glyphs().concepts[:3])
+    )
     alone = dataclasses.replace(card(site.unit(3), measured), examples=[], statistics=None)
     table = pd.DataFrame({"unit": [3], "concept": [LONG], "score": [np.nan], "q": [np.nan]})
     pictures = [Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)) for _ in range(8)]
@@ -55,7 +57,9 @@ def saved(tmp_path_factory, tiny_rn, tiny_vit) -> Path:
         widgets.units(table),
         NeuronPage(3, lambda index: alone, place=LONG),
         widgets.layers(named),
-        facets(site.units([3]), stimuli=(pictures, [LONG, "b"] * 4), steps=1, progress=False).view(),
+        facets(
+            site.units([3]), stimuli=(pictures, [LONG, "b"] * 4), steps=1, progress=False
+        ).view(),
         live,
         lens.attribute(tiny_rn, picture, LONG, "saliency").view(),
         lens.attribute(tiny_rn, picture, LONG, "saliency", explain="text").view(),

@@ -206,8 +206,8 @@ def test_every_view_in_jupyterlab_light_and_dark(lab, watch):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[nbformat.NotebookNode, dict]:
-    """The notebook, run once with its widgets' state, and what its views take home."""
-    book = notebook()
+    """Ten views in a notebook, run once with its widgets' state, and what they take home."""
+    book = notebook(SETUP, *VIEWS.values(), VIEWS["lens-attention"], VIEWS["lens-heatmap"])
     book.metadata.pop("kernelspec")  # the tests' own Python, without a server's kernels
     views = export._run(book, tmp_path_factory.mktemp("ran"), None)
     return book, views
@@ -224,3 +224,15 @@ def test_every_view_in_a_notebook_taken_home(ran, tmp_path, watch, theme):
     wears(watched.page, theme, VIEWS)
     look(watched.page, f"nbconvert-{theme}")
     watched.clean()
+
+
+def test_a_notebook_of_ten_views_is_a_small_file(ran):
+    book, views = ran
+    assert len(views) == 10
+    models = [model["state"] for model in book.metadata.widgets[export.STATE]["state"].values()]
+    code = [state[name] for state in models for name in ("esm", "css") if name in state]
+    loaders = [state["_esm"] + state["_css"] for state in models if "_esm" in state]
+    # A module and a style sheet for each kind of view, and what finds them in each of the ten.
+    assert len(code) == len(set(code)) == 2 * len(VIEWS) and len(loaders) == 10
+    assert sum(len(text.encode()) for text in code + loaders) < 300_000
+    assert len(nbformat.writes(book).encode()) < 1_000_000

@@ -111,7 +111,9 @@ def test_a_kernel_that_is_killed_while_views_work_is_said_and_they_stay(lab, wat
     for i in range(4):
         expect(gone.nth(i)).to_contain_text("The kernel has ended: what is here stays")
     page.locator(".jp-Dialog").get_by_role("button").last.click()  # JupyterLab says it too
-    expect(live.locator(".state")).to_have_text(re.compile(r"Ended with the kernel, after step \d+"))
+    expect(live.locator(".state")).to_have_text(
+        re.compile(r"Ended with the kernel, after step \d+")
+    )
     expect(live.get_by_role("button", name="Stop and keep")).to_be_hidden()
     expect(live.locator(".done")).to_be_hidden()
     expect(live.locator("canvas")).not_to_have_count(0)
