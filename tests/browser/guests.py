@@ -10,7 +10,8 @@ by default) lets scripts come from the page alone; anywidget adds blobs to that 
 Colab draws each output in a sandboxed frame of its own, on another origin and as high as its
 content. A dark page has ``<html theme="dark">``; a light one has no mark.
 
-Both bring the style sheet of ipywidgets, which gives JupyterLab's names the colours of a white page.
+Both bring the style sheet of ipywidgets, which gives JupyterLab's names the colours of a page that
+is white.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ const plain = (state) => {
       for (const name of names) for (const act of [...(listeners[`change:${name}`] ?? [])]) act();
     },
     on: (event, act) => void (listeners[event] ??= []).push(act),
-    off: (event, act) => void (listeners[event] = (listeners[event] ?? []).filter((own) => own !== act)),
+    off(event, act) { listeners[event] = (listeners[event] ?? []).filter((own) => own !== act); },
     send() {},
     widget_manager: {
       async get_model(id) {
