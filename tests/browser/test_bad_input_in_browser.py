@@ -1,4 +1,4 @@
-"""What is empty, endless or no number, in every view: drawn, readable, and no wider than the page."""
+"""What is empty, endless or no number, in every view: drawn, and no wider than the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every view in every host, each a real server, light and dark; those not installed are left out."""
+"""Every view in every host, light and dark: real servers; those not installed are left out."""
 
 from __future__ import annotations
 
@@ -183,7 +183,8 @@ def test_every_view_in_light_and_dark_without_an_error_or_a_request_elsewhere(ho
         page.emulate_media(color_scheme="dark")
     else:
         page.evaluate(
-            "window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+            "window.jupyterapp.commands.execute('apputils:change-theme',"
+            " { theme: 'JupyterLab Dark' })"
         )
     wears(page, "dark", VIEWS)
     look(page, f"{host.name}-dark")
