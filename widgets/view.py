@@ -8,6 +8,7 @@ from typing import Any
 
 import anywidget
 import traitlets
+from ipywidgets import widget_serialization
 
 from lens.errors import BadInput
 from lens.widgets import host
@@ -29,19 +30,21 @@ class View(anywidget.AnyWidget):
     """
 
     offline = traitlets.Bool(False).tag(sync=True)
-    _code = traitlets.Unicode().tag(sync=True)
+    _code: traitlets.Instance[Code] = traitlets.Instance(Code).tag(
+        sync=True, **widget_serialization
+    )
 
     def __init__(self, **traits: Any) -> None:
         kind: Any = type(self)
-        self._shared: Code = code_of(str(kind._esm), str(kind._css))
+        code = code_of(str(kind._esm), str(kind._css))
         self.__dict__.update(_esm=LOADER, _css="")  # what anywidget makes traits of
-        super().__init__(_code=f"IPY_MODEL_{self._shared.model_id}", **traits)
+        super().__init__(_code=code, **traits)
         self.on_msg(self._give_code)
 
     def _give_code(self, _widget: Any, message: Any, _buffers: Any) -> None:
         """Answer a page whose host does not hand over other models."""
         if message == {"kind": "code"}:
-            self.send({"kind": "code", "esm": self._shared.esm, "css": self._shared.css})
+            self.send({"kind": "code", "esm": self._code.esm, "css": self._code.css})
 
     @property
     def heading(self) -> str:
@@ -62,7 +65,7 @@ class View(anywidget.AnyWidget):
     def hosted(self) -> host.Hosted:
         """Give all that a page needs to show it."""
         answers = self.answers()  # first: to answer may change what is shown
-        return host.Hosted(self._shared.esm, self._shared.css, self.state(), answers)
+        return host.Hosted(self._code.esm, self._code.css, self.state(), answers)
 
     def save(self, path: str | Path, *, beside: Sequence[View] = ()) -> Path:
         """Write one HTML file that needs no kernel and no network.

@@ -130,7 +130,7 @@ def _page(views: Sequence[View], script: str = "", **around: str) -> str:
     told: dict[str, Any] = {"views": [], "codes": {}}
     for view in views:
         kept = view.hosted()
-        name = view._code
+        name = view.get_state()["_code"]
         told["codes"][name.removeprefix("IPY_MODEL_")] = {"esm": kept.esm, "css": kept.css}
         state = {**kept.state, "offline": False, "_code": name}
         told["views"].append({"esm": LOADER, "state": state})

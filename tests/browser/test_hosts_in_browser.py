@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ import nbformat
 import pytest
 from every_view import SETUP, VIEWS
 from ipykernel.kernelspec import install
+from nbformat.sign import NotebookNotary
 from playwright.sync_api import Page, expect
 from servers import KERNEL, PATIENCE, environment, free_port, served
 from themed import wears
@@ -212,6 +214,18 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[nbformat.NotebookNode
     book.metadata.pop("kernelspec")  # the tests' own Python, without a server's kernels
     views = export._run(book, tmp_path_factory.mktemp("ran"), None)
     return book, views
+
+
+def test_a_notebook_that_is_opened_again_shows_its_views(ran, lab, watch):
+    """Saved with its widgets' state and trusted, nothing has to run."""
+    book = copy.deepcopy(ran[0])
+    address = lab.bring(book, "again.ipynb")
+    NotebookNotary(data_dir=str(lab.root.parent / "data")).sign(book)
+    watched = watch(lab.address)
+    watched.page.goto(address)
+    drawn(watched.page)
+    expect(watched.page.locator(".jp-InputPrompt").first).to_have_text(re.compile(r"\[\d+\]"))
+    watched.clean()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import anywidget
-import ipywidgets
 import pytest
 import traitlets
 
@@ -76,24 +75,24 @@ def test_colours_stand_in_the_theme_alone(path):
 
 def test_the_code_of_a_kind_is_sent_once_and_each_view_names_it(tmp_path):
     one, two = Counter(), Counter()
-    assert one._code == two._code != ""
-    shared = ipywidgets.Widget.widgets[one._code.removeprefix("IPY_MODEL_")]
-    assert (shared.esm, shared.css) == (Counter._esm, Counter._css)
+    assert one._code is two._code
+    assert (one._code.esm, one._code.css) == (Counter._esm, Counter._css)
+    assert one.get_state()["_code"] == f"IPY_MODEL_{one._code.model_id}"
     assert len(one.get_state()["_esm"]) < 2000 and not one.get_state()["_css"]
     assert Counter._esm in one.save(tmp_path / "x.html").read_text(encoding="utf-8")
 
     class Other(Counter):
         _css = ".other {}"
 
-    assert Other()._code != one._code
+    assert Other()._code is not one._code
     assert Other().hosted().css == ".other {}"
 
 
 def test_code_that_was_closed_with_all_widgets_is_made_again():
     first = Counter()._code
-    ipywidgets.Widget.widgets[first.removeprefix("IPY_MODEL_")].close()
+    first.close()
     again = Counter()._code
-    assert again != first and Counter()._code == again
+    assert again is not first and Counter()._code is again
 
 
 def test_a_page_that_is_not_given_other_models_asks_for_the_code(monkeypatch):
