@@ -30,9 +30,7 @@ class View(anywidget.AnyWidget):
     """
 
     offline = traitlets.Bool(False).tag(sync=True)
-    _code: traitlets.Instance[Code] = traitlets.Instance(Code).tag(
-        sync=True, **widget_serialization
-    )
+    _code = traitlets.Instance(Code).tag(sync=True, **widget_serialization)
 
     def __init__(self, **traits: Any) -> None:
         kind: Any = type(self)

@@ -81,7 +81,7 @@ PAGE = """<!doctype html>
 
 # As Colab does: a frame is as high as what is in it.
 GROW = """
-const tell = () => parent.postMessage({ height: document.documentElement.scrollHeight }, "*");
+const tell = () => parent.postMessage({ height: document.body.offsetHeight + 16 }, "*");
 new ResizeObserver(tell).observe(document.body);
 """
 GROWN = """<script>

@@ -70,7 +70,7 @@ def test_in_colab_each_view_has_a_frame_and_fills_it(views, tmp_path, watch, the
         expect(inside.locator(f".{name}").get_by_role("heading").first).to_be_visible()
         wears(inside, theme, [name])
         page.wait_for_timeout(100)
-        heights.append(inside.locator("html").evaluate("html => [html.scrollHeight, innerHeight]"))
+        heights.append(inside.locator("body").evaluate("body => [body.offsetHeight, innerHeight]"))
     look(page, f"colab-{theme}")
     # A frame as high as its view: neither cut off, nor driven up by a view as high as its frame.
     assert all(200 < height <= 2600 and height <= frame + 2 for height, frame in heights), heights
