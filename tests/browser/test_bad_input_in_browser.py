@@ -38,6 +38,8 @@ def saved(tmp_path_factory, tiny_rn, tiny_vit) -> Path:
         lens.project(some, "pca", labels=labels, progress=False).view()
         for some, labels in [(np.zeros((0, 4)), None), (rows[:1], [LONG]), (rows, [LONG] * 12)]
     ]
+    for chosen in ([0], []):
+        maps[1].chosen = chosen
     site = tiny_rn.site("image.layer4")
     measured = responses(
         site, glyphs().stimuli(per_cell=4, size=64, concepts=glyphs().concepts[:3])
@@ -64,6 +66,7 @@ def saved(tmp_path_factory, tiny_rn, tiny_vit) -> Path:
         lens.attribute(tiny_rn, picture, LONG, "saliency").view(),
         lens.attribute(tiny_rn, picture, LONG, "saliency", explain="text").view(),
         lens.attention(tiny_vit, picture[None, :, :32, :32], LONG).explore(),
+        lens.attention(tiny_vit, picture[None, :, :32, :32], "").explore(layer="text.blocks.1"),
     ]
     return widgets.save(tmp_path_factory.mktemp("bad") / "x.html", *views)
 
@@ -74,12 +77,13 @@ def test_every_view_is_drawn_and_no_wider_than_its_page(saved, watch, width):
     page = watched.page
     page.goto(saved.as_uri())
     roots = page.locator("main > div > .lens")
-    expect(roots).to_have_count(11)
-    for i in range(11):
+    expect(roots).to_have_count(12)
+    for i in range(12):
         expect(roots.nth(i).get_by_role("heading").first).to_be_visible()
     maps = page.locator(".lens-map")
     expect(maps.nth(0)).to_contain_text("There are no points")
     expect(maps.nth(1)).to_contain_text("one point")
+    expect(maps.nth(1).locator(".count")).to_contain_text("Nothing is selected")
     expect(maps.nth(2)).to_contain_text("NaN or infinite")
     expect(page.locator(".lens-neuron .thumb")).to_have_count(0)
     expect(page.locator(".lens-live .spark")).to_have_count(1)  # one step is a dot
