@@ -44,7 +44,7 @@ def _(widgets, lens, facets, model, few, site, table, best, picture):
     return
 """
 # The same page without any of our views: what a host does wrong there is the host's.
-EMPTY = "print('nothing to see')"
+EMPTY = "'nothing to see'"
 EMPTY_APP = f"""
 import marimo
 app = marimo.App()
