@@ -108,7 +108,7 @@ function render({ model, el }) {
     if (old) {
       const moved = old.tower !== layer.tower;
       layer = old;
-      head = Math.min(head, old.heads - 1);
+      head = old.heads === 1 ? (old.rollout ? MEAN : 0) : Math.min(head, old.heads - 1);
       if (moved) gather();
       grid.select(layer.name, head);
       paint();
