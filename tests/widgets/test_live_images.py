@@ -60,7 +60,7 @@ def test_a_curve_is_the_images_own_from_its_first_step_to_its_last(tiny_rn):
 
 
 def test_a_curve_of_one_step_has_one_value(tiny_rn):
-    view = ended(widgets.live(tiny_rn.site("image.layer4").unit(3), steps=1))
+    view = ended(widgets.live(tiny_rn.site("image.layer4").unit(3), steps=1, **QUICK))
     assert view.frame["curves"] == [pytest.approx(view.frame["values"], rel=1e-3)]
 
 
