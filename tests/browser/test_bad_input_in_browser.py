@@ -87,13 +87,22 @@ def test_every_view_is_drawn_and_no_wider_than_its_page(saved, watch, width):
     expect(maps.nth(2)).to_contain_text("NaN or infinite")
     expect(page.locator(".lens-neuron .thumb")).to_have_count(0)
     expect(page.locator(".lens-live .spark")).to_have_count(1)  # one step is a dot
+    # What is wider than the page without a box that scrolls or cuts it.
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll("main > div > .lens *")].filter((node) => {
+            if (node.getBoundingClientRect().right <= innerWidth + 1) return false;
+            for (let at = node.parentElement; at !== document.body; at = at.parentElement)
+                if (getComputedStyle(at).overflowX !== "visible") return false;
+            return true;
+        }).map((node) => `${node.closest(".lens").className} ${node.tagName} ${node.className}`)"""
+    )
+    assert not wide, wide[:20]
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    high = page.evaluate(
+        """() => [...document.querySelectorAll("main > div > .lens")]
+        .filter((root) => root.offsetHeight > 6000).map((root) => root.className)"""
+    )
+    assert not high, high
     if folder := os.environ.get("LENS_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"bad-{width}.png", full_page=True)
-    wide = page.evaluate(
-        """() => [...document.querySelectorAll("main > div > .lens")]
-        .filter((root) => root.getBoundingClientRect().width > innerWidth + 1)
-        .map((root) => root.className)"""
-    )
-    assert not wide, wide
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     watched.clean()
