@@ -65,6 +65,7 @@ def test_in_colab_each_view_has_a_frame_and_fills_it(views, tmp_path, watch, the
     page.goto(path.as_uri())
     heights = []
     for i, name in enumerate(VIEWS):
+        page.locator("iframe").nth(i).scroll_into_view_if_needed()  # one out of sight does not grow
         inside = page.frame_locator("iframe").nth(i)
         expect(inside.locator("body[data-drawn]")).to_be_attached()
         expect(inside.locator(f".{name}").get_by_role("heading").first).to_be_visible()
