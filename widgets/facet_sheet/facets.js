@@ -61,7 +61,7 @@ function render({ model, el }) {
     for (const [[facet]] of shown) groups.at(-1)?.[0] === facet ? groups.at(-1)[1]++ : groups.push([facet, 1]);
     order.value = model.get("order");
     table.replaceChildren(
-      html("thead", {}, html("tr", {}, html("th", { rowspan: 2, scope: "col" }, html("span", { class: "spoken" }, "unit")), ...groups.map(([facet, n]) => html("th", { scope: "colgroup", colspan: n, class: "facet" }, html("bdi", {}, facet))), about.real && html("th", { scope: "col", rowspan: 2, class: "facet" }, "real examples")),
+      html("thead", {}, html("tr", {}, html("th", { rowspan: 2, scope: "col" }, html("span", { class: "spoken" }, "unit")), ...groups.map(([facet, n]) => html("th", { scope: "colgroup", colspan: n, class: "facet", title: facet }, html("bdi", {}, facet))), about.real && html("th", { scope: "col", rowspan: 2, class: "facet" }, "real examples")),
         html("tr", {}, ...shown.map(([[facet, weight]]) => html("th", { scope: "col" }, facet === about.unguided ? html("span", { class: "spoken" }, "no strength") : `strength ${number(weight)}`)))),
       html("tbody", {}, ...sorted().map((row) => {
         const name = html("bdi", {}, /^\d+$/.test(row.unit) ? `unit ${row.unit}` : row.unit);
