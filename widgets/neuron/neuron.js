@@ -29,7 +29,7 @@ const table = (head, rows) => html("table", {},
 
 function render({ model, el }) {
   const charts = [];                       // [host, draw(width)] pairs, drawn again when the page changes width
-  let clock = null;
+  let clock = null, typed = false;         // a number being typed is not overwritten by a card that comes
 
   const listed = () => model.get("listed") ?? [];
   const current = () => model.get("index");
@@ -41,7 +41,7 @@ function render({ model, el }) {
   const notice = html("p", { class: "notice", role: "status", "aria-live": "polite" });
   const previous = html("button", { type: "button", class: "previous", "aria-keyshortcuts": "ArrowLeft", onclick: () => go(step(-1)) }, arrow(-1));
   const next = html("button", { type: "button", class: "next", "aria-keyshortcuts": "ArrowRight", onclick: () => go(step(1)) }, arrow(1));
-  const wanted = html("input", { inputmode: "numeric", autocomplete: "off", "aria-label": "Jump to unit", size: 5 });
+  const wanted = html("input", { inputmode: "numeric", autocomplete: "off", "aria-label": "Jump to unit", size: 5, oninput: () => (typed = true) });
   const total = html("span");
   const jump = html("label", { class: "jump", title: "Jump to a unit ( / )" }, html("span", {}, "Unit"), wanted, total);
   const list = html("nav", { class: "listed", "aria-label": "Units in this list" });
@@ -80,6 +80,7 @@ function render({ model, el }) {
     }
     if (gone(el) && index !== model.get("card").index) return complain(`Unit ${index} was not computed before the kernel ended.`);
     complain("");
+    typed = false;
     if (index === current()) return walk();
     model.set("index", index);
     model.save_changes();
@@ -121,7 +122,7 @@ function render({ model, el }) {
     const old = model.get("card").index !== current();
     const failed = old && Boolean(model.get("notice"));
     title.textContent = `Unit ${current()}`;
-    wanted.value = String(current());
+    if (!typed) wanted.value = String(current());
     total.textContent = `of ${n()}`;
     root.setAttribute("aria-busy", String(old && !failed));
     body.hidden = verdict.hidden = failed;
