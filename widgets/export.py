@@ -176,5 +176,7 @@ def _kept(book: Any) -> dict[str, host.Hosted]:
                 at = at[step]
             at[last] = base64.b64decode(buffer["data"])
         own = {name: value for name, value in state.items() if not name.startswith("_")}
-        views[model_id] = host.Hosted(state["_esm"], state["_css"], {**own, "offline": True})
+        code = widgets.get(str(state.get("_code", "")).removeprefix("IPY_MODEL_"), {}).get("state")
+        esm, css = (code["esm"], code["css"]) if code else (state["_esm"], state["_css"])
+        views[model_id] = host.Hosted(esm, css, {**own, "offline": True})
     return views

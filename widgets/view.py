@@ -8,9 +8,11 @@ from typing import Any
 
 import anywidget
 import traitlets
+from ipywidgets import widget_serialization
 
 from lens.errors import BadInput
 from lens.widgets import host
+from lens.widgets.code import LOADER, Code, code_of
 
 #: In a notebook that is read where no kernel and no widget can be: on a code host, in a mail.
 ASIDE = "This view is alive in a running notebook; lens.widgets.export_notebook takes it home."
@@ -22,9 +24,25 @@ class View(anywidget.AnyWidget):
     A view has ``_esm = module(HERE / "x.js")``, ``_css = styles(HERE / "x.css")``, traits that are
     synced, and `answers`: what its page may ask for when there is no kernel. Its script knows by
     `offline` that it stands in such a page.
+
+    What an instance sends as its `_esm` finds that of its class; see `lens.widgets.code`. In Colab,
+    which asks for it, anywidget enables widgets from outside of ipywidgets with the first view.
     """
 
     offline = traitlets.Bool(False).tag(sync=True)
+    _code = traitlets.Instance(Code).tag(sync=True, **widget_serialization)
+
+    def __init__(self, **traits: Any) -> None:
+        kind: Any = type(self)
+        code = code_of(str(kind._esm), str(kind._css))
+        self.__dict__.update(_esm=LOADER, _css="")  # what anywidget makes traits of
+        super().__init__(_code=code, **traits)
+        self.on_msg(self._give_code)
+
+    def _give_code(self, _widget: Any, message: Any, _buffers: Any) -> None:
+        """Answer a page whose host does not hand over other models."""
+        if message == {"kind": "code"}:
+            self.send({"kind": "code", "esm": self._code.esm, "css": self._code.css})
 
     @property
     def heading(self) -> str:
@@ -45,7 +63,7 @@ class View(anywidget.AnyWidget):
     def hosted(self) -> host.Hosted:
         """Give all that a page needs to show it."""
         answers = self.answers()  # first: to answer may change what is shown
-        return host.Hosted(str(self._esm), str(self._css), self.state(), answers)
+        return host.Hosted(self._code.esm, self._code.css, self.state(), answers)
 
     def save(self, path: str | Path, *, beside: Sequence[View] = ()) -> Path:
         """Write one HTML file that needs no kernel and no network.

@@ -179,15 +179,33 @@ def test_a_model_without_attention_is_refused_in_a_sentence(build):
         lens.attention(model, torch.zeros(1, 3, 64, 64))
 
 
-def test_a_layer_of_a_large_transformer_is_small(build):
-    """The tokens and heads of ViT-L/14, two blocks: 16 heads of 257 x 257."""
-    vision = {"layers": 2, "width": 1024, "head_width": 64, "image_size": 224, "patch_size": 14}
+def test_a_layer_of_a_large_transformer_is_small():
+    """ViT-L/14 as open_clip configures its image tower, 24 layers, with random weights.
+
+    The text tower is small: no picture goes through it. Only the weights of the positions and of
+    the attention are drawn at random, the others are zero, which is quicker and changes no size.
+    """
     text = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
-    module = build(CLIP, 32, vision, text)
+    with torch.device("meta"):
+        module = CLIP(768, open_clip.get_model_config("ViT-L-14")["vision_cfg"], text)
+    module.to_empty(device="cpu").eval()
+    g = torch.Generator().manual_seed(0)
+    for name, weight in module.named_parameters():
+        attends = "attn.in_proj_weight" in name or "positional" in name
+        weight.data.normal_(0, 0.02, generator=g) if attends else weight.data.fill_("ln_" in name)
     tokenizer = open_clip.SimpleTokenizer(context_length=16)
     model = lens.wrap(module, tokenizer=tokenizer, name="large")
-    g = torch.Generator().manual_seed(0)
     explorer = lens.attention(model, torch.randn(1, 3, 224, 224, generator=g)).explore()
-    assert explorer.maps["heads"] == 16
-    assert explorer.maps["keys"]["count"] == 257
-    assert len(explorer.maps["values"]) == 16 * 257 * 257 <= 1_100_000
+    layers = [layer for layer in explorer.about["layers"] if layer["tower"] == "image"]
+    assert len(layers) == 24 + 1  # and their rollout
+    sent = len(json.dumps(explorer.get_state(), default=lambda data: ""))
+    for name in ("image.blocks.0.attention", "image.blocks.23.attention"):
+        explorer.asked = f"0/{name}"
+        assert explorer.maps["key"] == explorer.asked
+        assert explorer.maps["heads"] == 16
+        assert explorer.maps["keys"]["count"] == 257
+        assert len(explorer.maps["values"]) == 16 * 257 * 257 <= 1_100_000
+        assert weights(explorer.maps).sum(-1) == pytest.approx(1, abs=0.1)
+    # Beside the layer: all icons, and what every other layer is called.
+    icons = sum(len(icon["values"]) for icon in explorer.overview["icons"].values())
+    assert sent < 100_000 and icons < 250_000

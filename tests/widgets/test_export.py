@@ -56,6 +56,18 @@ def test_a_view_kept_with_the_notebook_comes_back_with_its_bytes():
     assert "_esm" not in found[MODEL].state
 
 
+def test_a_view_whose_code_is_a_model_of_its_own_comes_back_with_it():
+    book = notebook()
+    state = book.metadata.widgets[export.STATE]["state"]
+    kept = state[MODEL]["state"]
+    state["c0de"] = {"state": {"esm": kept["_esm"], "css": ".shared {}"}}
+    kept.update(_code="IPY_MODEL_c0de", _esm="const loader = 1;", _css="")
+    found = export._kept(book)
+    assert list(found) == [MODEL]
+    assert found[MODEL].esm == "function render() {}\nexport default { render };"
+    assert found[MODEL].css == ".shared {}"
+
+
 def test_the_page_loads_nothing_and_is_not_ended_by_data(tmp_path):
     path = tmp_path / "n.ipynb"
     nbformat.write(notebook(), path)

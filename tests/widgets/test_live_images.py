@@ -11,6 +11,7 @@ import lens
 from lens import widgets
 from lens.errors import BadInput
 from lens.featurevis import objectives as o
+from lens.widgets.live_images.curve import Curve
 from lens.widgets.live_images.run import Look, Run
 
 WAIT = 60
@@ -38,7 +39,39 @@ def test_the_result_is_that_of_a_plain_call(tiny_rn):
     assert view.about["places"][1] == "image.layer4.1/17"
     assert view.frame["share"] == 1 and view.frame["step"] == 4
     np.testing.assert_allclose(view.frame["values"], plain.values, rtol=1e-4)
-    assert [len(curve) for curve in view.frame["curves"]] == [4, 4, 2]  # two batches, two looks
+
+
+def test_a_curve_is_the_images_own_from_its_first_step_to_its_last(tiny_rn):
+    units = tiny_rn.site("image.layer4").units([3, 17, 40])
+    seen: list[np.ndarray] = []
+    lens.visualize(
+        units,
+        steps=6,
+        progress=False,
+        on_step=lambda step, images, values: seen.append(np.array(values)),
+        every=1,
+        **QUICK,
+    )
+    view = ended(widgets.live(units, steps=6, every=5, **QUICK))
+    for i, curve in enumerate(view.frame["curves"]):
+        own = [values[i] for values in seen if (len(values) == 2) == (i < 2)]
+        np.testing.assert_allclose(curve, own, rtol=1e-3)
+        assert len(curve) == 6 and min(curve) < max(curve)
+
+
+def test_a_curve_of_one_step_has_one_value(tiny_rn):
+    view = ended(widgets.live(tiny_rn.site("image.layer4").unit(3), steps=1, **QUICK))
+    assert view.frame["curves"] == [pytest.approx(view.frame["values"], rel=1e-3)]
+
+
+def test_a_long_curve_stays_short_and_keeps_its_ends():
+    curve = Curve(8)
+    for step in range(1000):
+        curve.add(step)
+        values = curve.values
+        assert values[0] == 0 and values[-1] == step and len(values) <= 9
+        assert values == sorted(set(values))
+    assert len(set(np.diff(values[:-1]))) == 1  # evenly spread
 
 
 def test_looks_come_every_so_many_steps_and_know_the_share(tiny_rn):

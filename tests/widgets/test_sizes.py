@@ -1,11 +1,16 @@
-"""What a view weighs: every instance of it carries its whole module."""
+"""What views weigh: the code of a kind is sent once, however many views there are."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
+
+import comm
+import numpy as np
 
 import lens.widgets
+from lens.widgets import code
 from lens.widgets.esm import module
 from lens.widgets.theme import THEME, styles
 
@@ -32,6 +37,25 @@ def test_ten_views_have_less_than_a_megabyte_of_code():
         for path in VIEWS
     ]
     assert 10 * max(sizes) < 1_000_000
+
+
+def test_ten_views_of_a_notebook_send_their_code_once(monkeypatch, tiny_vit):
+    sent: list[dict[str, Any]] = []
+
+    class Heard(comm.DummyComm):
+        def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
+            sent.append(data["state"])
+
+    monkeypatch.setattr(comm, "create_comm", Heard)
+    monkeypatch.setattr(code, "_made", {})
+    rows = np.random.default_rng(0).normal(size=(12, 4))
+    proj = lens.project(rows, "pca", progress=False)
+    views = [view for _ in range(5) for view in (proj.view(), lens.widgets.layers(tiny_vit))]
+    modules = [state["esm"] for state in sent if "esm" in state]
+    assert modules == [str(type(view).__mro__[1]._esm) for view in views[:2]]
+    named = ("esm", "css", "_esm", "_css")
+    size = sum(len(state.get(name, "").encode()) for state in sent for name in named)
+    assert len(sent) >= 12 and size < 120_000, size
 
 
 def test_a_style_sheet_takes_its_colours_from_the_theme():

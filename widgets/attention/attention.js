@@ -11,7 +11,7 @@
 //   notice    one sentence about what went wrong, or ""
 //   offline   true in an exported page
 
-import { alive } from "../alive.js";
+import { alive, gone } from "../alive.js";
 import { bitmap, html, known, number } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { grey, INFERNO, scaleLegend } from "../scale.js";
@@ -93,16 +93,33 @@ function render({ model, el }) {
     if (decoded.has(asked)) return complain(""), draw();
     if (about.held && !about.held.includes(asked)) {
       const names = new Set(about.held.map((one) => one.replace(/^\d+\//, "")));
-      return complain(`${layer.name} is not in this saved page, which holds ${names.size} of ${layers.length} layers.`);
+      return stay(`${layer.name} is not in this saved page, which holds ${names.size} of ${layers.length} layers.`);
     }
+    if (gone(el)) return stay(`${layer.name} was not fetched before the kernel ended.`);
     complain("");
     stage.setAttribute("aria-busy", "true");
     model.set("asked", asked);
     model.save_changes();
   }
 
+  // What is not there is not shown: the stage keeps the layer that it has, and its name.
+  function stay(why) {
+    const old = shown && layers.find(({ name }) => key(name) === shown.key);
+    if (old) {
+      const moved = old.tower !== layer.tower;
+      layer = old;
+      head = old.heads === 1 ? (old.rollout ? MEAN : 0) : Math.min(head, old.heads - 1);
+      if (moved) gather();
+      grid.select(layer.name, head);
+      paint();
+    }
+    stage.setAttribute("aria-busy", "false");
+    complain(why);
+  }
+
   function turn(to) {
     if (!(to >= 0 && to < about.rows) || to === row) return;
+    if (gone(el)) return (rows.value = String(row)), complain(`Input ${to + 1} was not fetched before the kernel ended.`);
     row = to;
     rows.value = String(to);
     choose(self, "image", String(row));
@@ -240,7 +257,7 @@ function render({ model, el }) {
     const scores = model.get("scores") ?? {};
     grid.worth((one) => scores[key(one.name)]?.changes);
     const mine = scores[key()];
-    score.hidden = Boolean(mine) || model.get("offline") || !layer.scored;
+    score.hidden = Boolean(mine) || model.get("offline") || gone(el) || !layer.scored;
     score.removeAttribute("aria-disabled");
     worth.textContent = "";
     if (!mine) return;
@@ -274,7 +291,10 @@ function render({ model, el }) {
   };
   const changes = { maps: take, overview: walked, row: walked, scores: rate, notice: said, asked: wanted };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
+  const ended = () => (rate(), decoded.has(key()) || ask());
+  el.addEventListener("lens:gone", ended);
   const ends = [
+    () => el.removeEventListener("lens:gone", ended),
     whenChosen(self, "image", (id) => /^\d+$/.test(id) && turn(Number(id))),
     whenChosen(self, "token", (id) => {
       const at = id.lastIndexOf("/"), name = id.slice(0, at), token = Number(id.slice(at + 1));

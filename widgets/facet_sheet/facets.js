@@ -18,7 +18,7 @@ function render({ model, el }) {
   let strengths = "", chosen = "";
 
   const order = html("select", { class: "field", "aria-label": "Sort units by", onchange: () => (model.set("order", order.value), model.save_changes(), draw()) },
-    ...[["given", "order given"], ["number", "unit number"], ["unguided", "activation, unguided"], ...about.facets.map((facet) => [facet, `share kept as ${facet}`])].map(([value, told]) => html("option", { value }, told)));
+    ...[["given", "order given"], ["number", "unit number"], ["unguided", "activation, unguided"], ...about.facets.map((facet) => [facet, `share kept as ${facet}`])].map(([value, told]) => html("option", { value }, told.slice(0, 80))));
   const strength = weights.length > 1 && html("select", { class: "field", "aria-label": "Strengths shown", onchange: () => ((strengths = strength.value), draw()) },
     html("option", { value: "" }, "all strengths"), ...weights.map((weight) => html("option", { value: String(weight) }, `strength ${number(weight)}`)));
   const size = html("input", { type: "range", min: 48, max: 320, step: 8, "aria-label": "Size of the images", oninput: () => (model.set("size", Number(size.value)), model.save_changes(), zoom()) });
@@ -61,7 +61,7 @@ function render({ model, el }) {
     for (const [[facet]] of shown) groups.at(-1)?.[0] === facet ? groups.at(-1)[1]++ : groups.push([facet, 1]);
     order.value = model.get("order");
     table.replaceChildren(
-      html("thead", {}, html("tr", {}, html("th", { rowspan: 2, scope: "col" }, html("span", { class: "spoken" }, "unit")), ...groups.map(([facet, n]) => html("th", { scope: "colgroup", colspan: n, class: "facet" }, html("bdi", {}, facet))), about.real && html("th", { scope: "col", rowspan: 2, class: "facet" }, "real examples")),
+      html("thead", {}, html("tr", {}, html("th", { rowspan: 2, scope: "col" }, html("span", { class: "spoken" }, "unit")), ...groups.map(([facet, n]) => html("th", { scope: "colgroup", colspan: n, class: "facet", title: facet }, html("bdi", {}, facet))), about.real && html("th", { scope: "col", rowspan: 2, class: "facet" }, "real examples")),
         html("tr", {}, ...shown.map(([[facet, weight]]) => html("th", { scope: "col" }, facet === about.unguided ? html("span", { class: "spoken" }, "no strength") : `strength ${number(weight)}`)))),
       html("tbody", {}, ...sorted().map((row) => {
         const name = html("bdi", {}, /^\d+$/.test(row.unit) ? `unit ${row.unit}` : row.unit);

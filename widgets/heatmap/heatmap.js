@@ -11,7 +11,7 @@
 //   notice     one sentence about what went wrong, or ""
 //   offline    true in an exported page
 
-import { alive } from "../alive.js";
+import { alive, gone } from "../alive.js";
 import { bitmap, html, known, number, share } from "../draw.js";
 import { css, grey, ramp, scaleLegend } from "../scale.js";
 
@@ -108,7 +108,7 @@ function render({ model, el }) {
         table(["layers shuffled", "down to", "correlation", "of sizes"], rows.map((row) => [String(row.shuffled), row.down_to, number(row.spearman, 2), number(row.spearman_abs, 2)])));
       return;
     }
-    const may = about.checkable && !model.get("offline");
+    const may = about.checkable && !model.get("offline") && !gone(el);
     const button = html("button", { type: "button", class: "plain", onclick: () => {
       if (button.getAttribute("aria-disabled")) return;
       button.setAttribute("aria-disabled", "true");
@@ -123,10 +123,12 @@ function render({ model, el }) {
   const follow = () => ((blend.value = 100 * model.get("blend")), (threshold.value = 100 * model.get("threshold")), paint());
   const changes = { sanity: check, notice: said, blend: follow, threshold: follow };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
+  el.addEventListener("lens:gone", check);
   check();
   paint();
   if (image) bitmap(image).then((found) => ((ground = grey(found)), paint()));
   return () => {
+    el.removeEventListener("lens:gone", check);
     for (const [name, act] of Object.entries(changes)) model.off(`change:${name}`, act);
   };
 }

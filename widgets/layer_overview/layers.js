@@ -22,7 +22,7 @@ function render({ model, el }) {
   const towers = html("div", { class: "towers" }), detail = html("section", { class: "detail", "aria-live": "polite" });
   const root = html("div", { class: "lens lens-layers", role: "region", "aria-label": "Overview of layers", "data-lm-suppress-shortcuts": "true" },
     html("article", { class: "page" },
-      html("header", {}, html("div", {}, html("p", { class: "crumbs" }, `${about.kind}, ${number(about.parameters / 1e6)} million parameters`), html("h1", { dir: "auto" }, about.model)), every),
+      html("header", {}, html("div", {}, html("p", { class: "crumbs" }, `${about.kind}, ${number(about.parameters / 1e6)} million parameters`), html("h1", { dir: "auto", title: about.model }, about.model)), every),
       html("div", { class: "body" }, towers, detail),
       html("p", { class: "hint" }, "From the input at the bottom to the embedding at the top. The width of a bar stands for the number of units. ", html("kbd", {}, "\u2191"), " ", html("kbd", {}, "\u2193"), " walk.")));
   el.replaceChildren(root);

@@ -7,17 +7,20 @@
 //   notice    one sentence about what went wrong, or ""
 //   offline   true in an exported page
 
-import { alive } from "../alive.js";
+import { alive, gone } from "../alive.js";
 import { aligned, html, known, svg } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { tilesOf } from "../tiles.js";
 
 // The objective from the first look to the last, as a small line.
 function spark(curve) {
-  const values = curve.filter(known);
-  if (values.length < 2) return null;
-  const low = Math.min(...values), high = Math.max(...values), spread = high - low || 1;
-  const points = values.map((value, i) => `${((i / (values.length - 1)) * 100).toFixed(1)},${(19 - (18 * (value - low)) / spread).toFixed(1)}`);
+  const values = curve.filter(known), last = values.length - 1;
+  if (last < 0) return null;
+  const low = Math.min(...values), high = Math.max(...values);
+  // What barely changes is a level line, not its rounding errors in full height; one step is a dot.
+  const level = high - low <= 1e-4 * Math.max(Math.abs(low), Math.abs(high));
+  const points = values.map((value, i) => `${(last ? (100 * i) / last : 50).toFixed(1)},${(level ? 10 : 19 - (18 * (value - low)) / (high - low)).toFixed(1)}`);
+  if (!last) points.push(points[0]);
   return svg("svg", { class: "spark", viewBox: "0 0 100 20", preserveAspectRatio: "none", "aria-hidden": "true" },
     svg("polyline", { points: points.join(" "), "vector-effect": "non-scaling-stroke" }));
 }
@@ -49,12 +52,14 @@ function render({ model, el }) {
   function tell() {
     const phase = model.get("phase"), frame = model.get("frame"), offline = model.get("offline");
     const { steps } = model.get("about"), share = phase === "done" || phase === "stopped" ? 1 : frame.share ?? 0;
-    const busy = (phase === "running" || phase === "stopping") && !offline;
+    const cut = offline ? "Saved on the way" : gone(el) ? "Ended with the kernel" : "";
+    const busy = (phase === "running" || phase === "stopping") && !cut;
     const left = share > 0.02 ? `, about ${Math.max(1, Math.round((frame.seconds * (1 - share)) / share))} s left` : "";
     const step = frame.step ? `step ${frame.step} of ${steps}` : "starting\u2026";
+    const when = frame.step ? `${cut}, after ${step}.` : `${cut}, before the first image.`;
     state.textContent = {
-      running: offline ? `Saved on the way, after ${step}.` : `${step}${left}`,
-      stopping: offline ? `Saved on the way, after ${step}.` : `stopping after ${step}\u2026`,
+      running: cut ? when : `${step}${left}`,
+      stopping: cut ? when : `stopping after ${step}\u2026`,
       done: `${steps} steps in ${frame.seconds} s`,
       stopped: `Stopped after ${frame.step} of ${steps} steps, ${frame.seconds} s`,
       failed: "",
@@ -120,9 +125,11 @@ function render({ model, el }) {
   const unlink = whenChosen(root, "unit", (name) => ((chosen = name), mark()));
   const changes = { frame: show, about: show, phase: tell, notice: tell };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
+  el.addEventListener("lens:gone", tell);
   show();
   return () => {
     unlink();
+    el.removeEventListener("lens:gone", tell);
     for (const [name, act] of Object.entries(changes)) model.off(`change:${name}`, act);
   };
 }

@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 
 from lens.errors import BadInput
 from lens.sites import Unit
+from lens.widgets.live_images.curve import Curve
 from lens.widgets.twin import twin
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Look:
         Share of the whole run that is done, in [0, 1].
     seconds
         Since the start.
+    curves
+        The objective of each image that was asked for, from its first step on, in few values.
     """
 
     images: UInt8[np.ndarray, "images h w 3"]
@@ -43,6 +46,7 @@ class Look:
     step: int
     share: float
     seconds: float
+    curves: list[list[float]]
 
 
 class Run:
@@ -72,6 +76,7 @@ class Run:
         self.seconds = 0.0
         self._units, self._settings = list(units), dict(settings)
         self._watch, self._ended = watch, ended
+        self._curves = [Curve() for _ in range(len(self._units) * settings.get("copies", 1))]
         self._stop = threading.Event()
         self._finished, self._seen = 0, 0  # images of batches before this one; of this one too
         self._thread = threading.Thread(target=self._work, name="lens-live", daemon=True)
@@ -80,6 +85,11 @@ class Run:
     def stopped(self) -> bool:
         """Whether somebody asked it to stop."""
         return self._stop.is_set()
+
+    @property
+    def curves(self) -> list[list[float]]:
+        """The objective of each image so far; see `Look`."""
+        return [curve.values for curve in self._curves]
 
     @property
     def running(self) -> bool:
@@ -117,12 +127,17 @@ class Run:
         settings, count = self._settings, len(images)
         if count != self._seen:  # another batch
             self._finished, self._seen = (self._seen, count) if count > self._seen else (0, count)
+        for i in range(self._finished, count):
+            if step == 1:  # a batch that memory did not hold begins again
+                self._curves[i] = Curve()
+            self._curves[i].add(float(values[i]))
         every, steps = settings.get("every", 1), settings.get("steps", 256)
         if step % every and step != steps:
             return not self.stopped
         total = len(self._units) * settings.get("copies", 1)
         share = (self._finished + (count - self._finished) * step / steps) / total
-        self._watch(Look(images, values, step, share, time.monotonic() - self._start))
+        seconds = time.monotonic() - self._start
+        self._watch(Look(images, values, step, share, seconds, self.curves))
         asked = settings.get("on_step")
         return False if asked and asked(step, images, values) is False else not self.stopped
 

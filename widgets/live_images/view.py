@@ -29,8 +29,6 @@ HERE = Path(__file__).parent
 #: Seconds between two looks at least, so that a page is not sent more than it can draw.
 PAUSE = 0.2
 LARGEST = 224
-#: About so many points a line has at most.
-POINTS = 128
 
 
 class LiveImages(View):
@@ -67,7 +65,6 @@ class LiveImages(View):
             }
         )
         self._sent = 0.0
-        self._curve: list[list[float | None]] = [[] for _ in self.about["names"]]
         self._run = Run(units, settings, self._look, self._end)
         self._run.start()
 
@@ -122,8 +119,6 @@ class LiveImages(View):
             self._run.stop()
 
     def _look(self, look: Look) -> None:
-        for curve, value in zip(self._curve, look.values, strict=False):
-            curve.append(_plain(value))
         if time.monotonic() - self._sent < PAUSE and look.share < 1:
             return
         self.frame = self._framed(look)
@@ -139,7 +134,7 @@ class LiveImages(View):
         found = run.result
         steps = int(found.recipe["steps"])
         whole = steps == self.about["steps"] and len(found) == len(self.about["names"])
-        look = Look(found.images, found.values, steps, 1.0, run.seconds)
+        look = Look(found.images, found.values, steps, 1.0, run.seconds, run.curves)
         kept = [_name(unit) for unit in found.units]
         with self.hold_sync():
             if len(kept) != len(self.about["names"]):
@@ -157,7 +152,7 @@ class LiveImages(View):
             "width": width,
             "height": height,
             "values": [_plain(value) for value in look.values],
-            "curves": [curve[:: max(1, len(curve) // POINTS)] for curve in self._curve],
+            "curves": [[_plain(value) for value in curve] for curve in look.curves],
             "step": look.step,
             "share": look.share,
             "seconds": round(look.seconds, 1),

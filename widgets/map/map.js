@@ -350,7 +350,8 @@ function render({ model, el }) {
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   scheme.addEventListener("change", inks);
   const theme = new MutationObserver(() => requestAnimationFrame(inks));
-  theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
+  const worn = { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "data-theme", "theme", "class"] };
+  for (const node of [document.documentElement, document.body, el]) theme.observe(node, worn);
   const meet = (what) => async (id) => {
     const answer = await ask("find", { what, id }).catch(() => null);
     if (answer?.[0].point >= 0) { hold(Uint32Array.of(answer[0].point)); map.show([answer[0].point]); }

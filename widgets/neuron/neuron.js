@@ -9,7 +9,7 @@
 //   notice   one sentence about what went wrong, or ""
 //   offline  true in an exported page, which holds the listed units only
 
-import { alive } from "../alive.js";
+import { alive, gone } from "../alive.js";
 import { aligned, bitmap, html, known, number, painted, probability, signed, svg } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { bars, histogramChart, overlays, responseChart } from "./charts.js";
@@ -29,7 +29,7 @@ const table = (head, rows) => html("table", {},
 
 function render({ model, el }) {
   const charts = [];                       // [host, draw(width)] pairs, drawn again when the page changes width
-  let clock = null;
+  let clock = null, typed = false;         // a number being typed is not overwritten by a card that comes
 
   const listed = () => model.get("listed") ?? [];
   const current = () => model.get("index");
@@ -41,7 +41,7 @@ function render({ model, el }) {
   const notice = html("p", { class: "notice", role: "status", "aria-live": "polite" });
   const previous = html("button", { type: "button", class: "previous", "aria-keyshortcuts": "ArrowLeft", onclick: () => go(step(-1)) }, arrow(-1));
   const next = html("button", { type: "button", class: "next", "aria-keyshortcuts": "ArrowRight", onclick: () => go(step(1)) }, arrow(1));
-  const wanted = html("input", { inputmode: "numeric", autocomplete: "off", "aria-label": "Jump to unit", size: 5 });
+  const wanted = html("input", { inputmode: "numeric", autocomplete: "off", "aria-label": "Jump to unit", size: 5, oninput: () => (typed = true) });
   const total = html("span");
   const jump = html("label", { class: "jump", title: "Jump to a unit ( / )" }, html("span", {}, "Unit"), wanted, total);
   const list = html("nav", { class: "listed", "aria-label": "Units in this list" });
@@ -78,7 +78,9 @@ function render({ model, el }) {
     if (model.get("offline") && !listed().some((unit) => unit.index === index)) {
       return complain(`Unit ${index} is not in this saved page, which holds ${listed().length} of the ${n()} units.`);
     }
+    if (gone(el) && index !== model.get("card").index) return complain(`Unit ${index} was not computed before the kernel ended.`);
     complain("");
+    typed = false;
     if (index === current()) return walk();
     model.set("index", index);
     model.save_changes();
@@ -120,7 +122,7 @@ function render({ model, el }) {
     const old = model.get("card").index !== current();
     const failed = old && Boolean(model.get("notice"));
     title.textContent = `Unit ${current()}`;
-    wanted.value = String(current());
+    if (!typed) wanted.value = String(current());
     total.textContent = `of ${n()}`;
     root.setAttribute("aria-busy", String(old && !failed));
     body.hidden = verdict.hidden = failed;
@@ -192,7 +194,8 @@ function render({ model, el }) {
     frame.replaceChildren();
     const since = Date.now();
     const waiting = () => `Computing the visualization\u2026 ${Math.round((Date.now() - since) / 1000)} s`;
-    if (mine === "computing") {
+    if (mine === "computing" && gone(el)) caption.replaceChildren(html("p", {}, "The kernel ended before the visualization was done."));
+    else if (mine === "computing") {
       const seconds = html("p", { "aria-live": "off" }, waiting());
       caption.replaceChildren(seconds);
       clock = setInterval(() => (seconds.isConnected ? (seconds.textContent = waiting()) : clearInterval(clock)), 1000);
@@ -282,6 +285,12 @@ function render({ model, el }) {
   const said = () => (complain(model.get("notice")), walk());
   const changes = { card: draw, index: draw, listed: enlist, picture: show, notice: said };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
+  const ended = () => {
+    const waited = current(), { index } = model.get("card");
+    if (waited !== index) (model.set("index", index), complain(`Unit ${waited} was not computed before the kernel ended.`));
+    show();
+  };
+  el.addEventListener("lens:gone", ended);
   const unlink = whenChosen(root, "unit", hear);
   let width = 0;
   const watch = new ResizeObserver(() => root.clientWidth !== width && ((width = root.clientWidth), redraw()));
@@ -291,6 +300,7 @@ function render({ model, el }) {
   model.send({ kind: "open" });
   return () => {
     unlink();
+    el.removeEventListener("lens:gone", ended);
     watch.disconnect();
     clearInterval(clock);
     for (const [name, act] of Object.entries(changes)) model.off(`change:${name}`, act);
