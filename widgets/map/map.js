@@ -57,7 +57,7 @@ function render({ model, el }) {
   const rows = html("details", { class: "table", ontoggle: fillTable }, html("summary", {}, "The points as a table"), list.view);
 
   const root = html("article", { class: "lens lens-map", "data-lm-suppress-shortcuts": "true", onkeydown: keys, "aria-label": "Embedding map" });
-  const map = stage(root, places, `${about.method} map of ${many(n, "point")}`, { hover, select, moved: settled, mode: pressed }, {
+  const map = stage(root, places, `${about.method} map of ${many(n, "point")}`, { hover, select, moved: settled, mode: pressed, cluster }, {
     help: `${own}-help`,
     colours: () => ink,
     picture: (i) => pictures.get(i),
@@ -184,7 +184,23 @@ function render({ model, el }) {
     hold(Uint32Array.from(now).sort());
     model.set("selected", new DataView(selected.buffer));
     model.save_changes();
-    if (clicked >= 0 && how === "new") rowsOf([clicked]).then(([row]) => row && choose(root, row.kind, row.id));
+    if (clicked >= 0 && how === "new") tell(clicked);
+  }
+
+  // What is chosen here, as every view calls it.
+  async function tell(point) {
+    const [found] = (await ask("link", { point }).catch(() => null)) ?? [];
+    if (found) choose(root, found.what, found.id);
+  }
+
+  async function cluster(name, how = "new", telling = true) {
+    if (!model.get("clusters").some((one) => one.name === name)) return;
+    const answer = await attempt(ask("cluster", { name }));
+    if (!answer) return;
+    const points = [...(answer[0].own ?? longs(answer[1][0]))];
+    select(points, how);
+    if (telling) choose(root, "cluster", name);
+    else if (points.length) map.show(points);
   }
 
   function hold(points) {
@@ -353,10 +369,11 @@ function render({ model, el }) {
   theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
   const meet = (what) => async (id) => {
     const answer = await ask("find", { what, id }).catch(() => null);
-    if (answer?.[0].point >= 0) { hold(Uint32Array.of(answer[0].point)); map.show([answer[0].point]); }
+    const point = answer?.[0].point ?? -1;
+    if (point >= 0 && (selected.length !== 1 || selected[0] !== point)) { select([point], "new"); map.show([point]); }
   };
   const links = [...["image", "unit", "text"].map((what) => whenChosen(root, what, meet(what))),
-    whenChosen(root, "cluster", (name) => { const own = model.get("clusters").find((cluster) => cluster.name === name); if (own) map.look(own.x / 65535, own.y / 65535); })];
+    whenChosen(root, "cluster", (name) => cluster(name, "new", false))];
   colours();
   labelled();
   hold(longs(model.get("selected")));

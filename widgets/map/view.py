@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from lens.widgets.atlas import atlas
 from lens.widgets.esm import module
 from lens.widgets.map import traits
 from lens.widgets.map.archive import archive
+from lens.widgets.map.linking import Links
 from lens.widgets.theme import styles
 from lens.widgets.view import View, save
 
@@ -70,6 +72,7 @@ class EmbeddingMap(View):
         """
         self.proj = proj
         self._kept = KEPT
+        self._links = Links(proj)
         positions = traits.placed(proj)
         first = traits.coloured(proj.colour(colour))
         super().__init__(
@@ -162,6 +165,14 @@ class EmbeddingMap(View):
         """Answer one question of the page; a mistake is answered with its sentence."""
         if not isinstance(message, Mapping) or message.get("kind") not in self._known:
             return
+        if message["kind"] == "find" and message.get("what") == "image":
+            # The pictures are opened the first time, and the notebook goes on meanwhile.
+            self._looking = Thread(target=self._reply, args=(message, buffers), daemon=True)
+            self._looking.start()
+        else:
+            self._reply(message, buffers)
+
+    def _reply(self, message: Mapping[str, Any], buffers: Any) -> None:
         try:
             body, sent = self._known[message["kind"]](self, message, buffers)
         except LensError as problem:
@@ -225,9 +236,16 @@ class EmbeddingMap(View):
         return {}, [traits.moved(self.proj)]
 
     def _find(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
-        own, wanted = self.proj.points, (str(message["what"]), str(message["id"]))
-        pairs = zip(own.kinds.tolist(), own.ids, strict=True)
-        return {"point": next((i for i, pair in enumerate(pairs) if pair == wanted), -1)}, []
+        return {"point": self._links.find(str(message["what"]), str(message["id"]))}, []
+
+    def _link(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
+        (point,) = self._points([message["point"]], 1)
+        return {"what": str(self.proj.points.kinds[point]), "id": self._links.of(point)}, []
+
+    def _cluster(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
+        table, own = self.proj.clusters, self.proj.cluster_numbers
+        numbers = table["cluster"][table["name"].astype(str) == str(message["name"])]
+        return {}, [np.flatnonzero(np.isin(own, numbers)).astype("<u4").tobytes()]
 
     _known = {  # noqa: RUF012 - what a page may ask, never changed
         "rows": _rows,
@@ -240,6 +258,8 @@ class EmbeddingMap(View):
         "redo": _redo,
         "moved": _moved,
         "find": _find,
+        "link": _link,
+        "cluster": _cluster,
     }
 
     def _points(self, asked: Any, most: int) -> list[int]:
