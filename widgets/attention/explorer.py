@@ -218,16 +218,14 @@ class AttentionExplorer(View):
                 }
             )
         seen = [scene.picture_of(self._maps, row) for row in range(self._rows)]
-        texts = self._maps.texts
+        texts = self._maps.texts or [""]
         return {
             "model": self._maps.model,
             "rows": self._rows,
             "layers": layers,
             "held": None,
             "images": ["" if picture is None else named(picture) for picture in seen],
-            "texts": [
-                texts[min(row, len(texts) - 1)] if texts else "" for row in range(self._rows)
-            ],
+            "texts": [texts[min(row, len(texts) - 1)] for row in range(self._rows)],
         }
 
     @property

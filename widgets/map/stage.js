@@ -109,6 +109,7 @@ export function stage(root, places, said, tell, want) {
       look.alpha = thin ? 1 - (1 - alpha) ** Math.min(4, parts) : alpha;
       dots.draw(eye, look);
       part = hurry ? parts : part + 1;
+      if (part >= parts) base.dataset.points = hurry ? Math.floor(n / parts) : n;
       if (bare || part >= parts) {
         pen.setTransform(ratio, 0, 0, ratio, 0, 0);
         pen.clearRect(0, 0, width, height);
