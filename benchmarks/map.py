@@ -230,9 +230,8 @@ def main() -> None:
     peers = str(asked.peers.resolve()) if asked.peers else ""
     with sync_playwright() as playwright, laboratory(home) as lab:
         print(f"JupyterLab in Chromium, {how}, {asked.frames} frames")
-        print(
-            f"{'points':>9}  {'view':<16} {'code kB':>9} {'state MB':>8} {'first s':>7} {'fps':>6}"
-        )
+        head = f"{'points':>9}  {'view':<16} {'code kB':>9} {'state MB':>8}"
+        print(f"{head} {'first s':>7} {'fps':>6}")
         for n in asked.points:
             for name in asked.views:
                 # A browser each: a view that takes it down is a result, and takes no other along.

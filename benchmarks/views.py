@@ -29,9 +29,8 @@ def views() -> list[tuple[str, str, str]]:
 
 
 def main() -> None:
-    print(
-        f"{'view':<16} {'script':>8} {'style':>8} {'gzip':>8}  limit of the script {LIMIT:,} bytes"
-    )
+    head = f"{'view':<16} {'script':>8} {'style':>8} {'gzip':>8}"
+    print(f"{head}  bytes; a script has at most {LIMIT:,}")
     sizes = []
     for name, script, style in views():
         js, css = len(script.encode()), len(style.encode())

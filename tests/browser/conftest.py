@@ -164,7 +164,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @contextmanager
 def laboratory(home: Path) -> Iterator[Lab]:
-    """Run JupyterLab on a free port, with settings, kernels and notebooks of its own in a folder."""
+    """Run JupyterLab on a free port; its settings, kernels and notebooks are in a folder."""
     root = home / "notebooks"
     root.mkdir()
     install(prefix=str(home / "kernels"), kernel_name=KERNEL, display_name=KERNEL)
