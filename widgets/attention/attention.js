@@ -41,7 +41,7 @@ function render({ model, el }) {
   const prompt = html("p", { class: "prompt", dir: "auto" });
   const towers = html("div", { class: "choices", role: "group", "aria-label": "Tower" }, ...Object.keys(TOWERS).filter((tower) => layers.some((one) => one.tower === tower))
     .map((tower) => html("button", { type: "button", "data-tower": tower, onclick: () => enter(tower) }, TOWERS[tower])));
-  const rows = html("select", { "aria-label": "Input", onchange: () => { turn(Number(rows.value)); say("image", about.images[row]); say("text", about.texts[row]); } },
+  const rows = html("select", { "aria-label": "Input", onchange: () => { turn(Number(rows.value)); about.images[row] ? say("image", about.images[row]) : say("text", about.texts[row]); } },
     ...Array.from({ length: about.rows }, (_, i) => html("option", { value: i }, `Input ${i + 1} of ${about.rows}`)));
   const heads = html("div", { class: "heads" });
   const meaning = html("p", { class: "hint" });

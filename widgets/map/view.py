@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import traitlets
 from jaxtyping import Int
+from PIL import Image
 
 from lens.errors import BadInput, LensError
+from lens.pictures import open_picture
 from lens.widgets import host
 from lens.widgets.atlas import atlas
 from lens.widgets.esm import module
@@ -193,7 +196,8 @@ class EmbeddingMap(View):
         (point,) = self._points([message["point"]], 1)
         if len(self.proj) < 2:
             return {"points": [], "names": []}, []
-        found = self.proj.neighbours(point, 6)["point"].tolist()
+        k = min(int(message.get("k", 6)), ROWS)
+        found = self.proj.neighbours(point, k)["point"].tolist()
         return {"points": found, "names": [self.proj.points.names[i] for i in found]}, []
 
     def _pictures(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
@@ -216,6 +220,15 @@ class EmbeddingMap(View):
             hits = [i for i, name in enumerate(names) if wanted in name.casefold()][:60]
             return {"points": hits, "by": "name"}, []
         return {"points": self.proj.search(text, 60)["point"].tolist(), "by": "meaning"}, []
+
+    def _resembling(self, _message: Any, buffers: Any) -> tuple[dict[str, Any], list[bytes]]:
+        """Search by a picture that the page was given, as the bytes of its file."""
+        try:
+            picture = Image.open(BytesIO(bytes(buffers[0])))
+        except Image.UnidentifiedImageError as problem:
+            raise BadInput("That file is not a picture in any format that is known.") from problem
+        found = self.proj.search(open_picture(picture, "The picture"), 60)
+        return {"points": found["point"].tolist(), "by": "meaning"}, []
 
     def _label(self, message: Any, buffers: Any) -> tuple[dict[str, Any], list[bytes]]:
         self.proj.labels.add(message["label"], np.frombuffer(buffers[0], "<u4").astype(np.int64))
@@ -252,6 +265,7 @@ class EmbeddingMap(View):
         "near": _near,
         "pictures": _pictures,
         "search": _search,
+        "resembling": _resembling,
         "label": _label,
         "labelled": _labelled_points,
         "undo": _undo,
