@@ -8,7 +8,8 @@ unless the machine has a graphics card and `--gpu` is given: the rates compare t
 nothing about a reader's own machine.
 
 - code: bytes of script and style that a view brings along.
-- state: bytes that its widgets are sent, positions and colours for the most part.
+- sent: bytes that the page received over its websocket until it had drawn, code left out:
+  positions and colours for the most part.
 - first: seconds from running the cell to points that can be seen.
 - fps: frames a second while the wheel zooms in and out, a step a frame; the map draws a part of the
   points while it moves, `moving` says how many, and all of them `rest` seconds after it stopped.
@@ -97,17 +98,10 @@ scatter.show()
 WEIGHED = """
 import json
 from ipywidgets.widgets.widget import _instances
-def size(value):
-    if isinstance(value, dict):
-        return sum(len(str(key)) + size(inner) for key, inner in value.items())
-    if isinstance(value, (list, tuple)):
-        return sum(map(size, value))
-    return getattr(value, "nbytes", None) or (
-        len(value) if isinstance(value, bytes) else len(str(value).encode())
-    )
-told = [(key, size(value)) for one in _instances.values() for key, value in one.get_state().items()]
-code = sum(n for key, n in told if key in ("_esm", "_css"))
-print(json.dumps(dict(code=code, state=sum(n for _, n in told) - code)))
+told = [one.get_state() for one in _instances.values()]
+code = [str(state[key]) for state in told for key in ("_esm", "_css") if key in state]
+sizes = [sum(len(text.encode()) for text in code), sum(len(json.dumps(text)) for text in code)]
+print(json.dumps(sizes))
 """
 # Moves the wheel back and forth over a spot, a step a frame; tells how long each frame took.
 WALK = """([frames, x, y]) => new Promise((done) => {
@@ -162,6 +156,9 @@ def opened(lab: Lab, page: Page, name: str, n: int, peers: str, frames: int) -> 
     """Open one view and measure it."""
     imports, shown = VIEWS[name]
     cells = [SETUP.format(peers=peers, n=n, imports=imports), shown, WEIGHED]
+    received: list[int] = []
+    heard = lambda frame: received.append(len(frame))  # noqa: E731
+    page.on("websocket", lambda socket: socket.on("framereceived", heard))
     page.goto(lab.notebook(f"{name}-{n}.ipynb", cells))
     page.wait_for_function(
         "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
@@ -172,6 +169,7 @@ def opened(lab: Lab, page: Page, name: str, n: int, peers: str, frames: int) -> 
     finished(page, 0)
     # Only what the cell shows is looked at: its own code is coloured, too.
     page.add_style_tag(content=".jp-InputArea { display: none !important } ")
+    received.clear()
     start = time.perf_counter()
     run_cell(page)
     output = page.locator(".jp-Cell").nth(1).locator(".jp-OutputArea-output").last
@@ -189,10 +187,11 @@ def opened(lab: Lab, page: Page, name: str, n: int, peers: str, frames: int) -> 
     canvas = output.locator("canvas").first.bounding_box() or box
     x, y = canvas["x"] + canvas["width"] / 2, canvas["y"] + min(canvas["height"], 600) / 2
     page.wait_for_timeout(1500)
+    sent = sum(received)
     page.mouse.move(x, y)
     times = page.evaluate(WALK, [frames, x, y])
     moving, stopped = page.evaluate(PARTS), time.perf_counter()
-    while name == "lens" and page.evaluate(PARTS) != str(n):
+    while page.evaluate(PARTS) not in ("", str(n)) and time.perf_counter() - stopped < LONGEST:
         page.wait_for_timeout(20)
     rest = time.perf_counter() - stopped
     before = page.screenshot(clip=box, timeout=1000 * LONGEST)
@@ -200,13 +199,14 @@ def opened(lab: Lab, page: Page, name: str, n: int, peers: str, frames: int) -> 
     page.wait_for_timeout(1500)
     followed = page.screenshot(clip=box, timeout=1000 * LONGEST) != before
     run_cell(page)
-    weight = json.loads("".join(one.get("text", "") for one in finished(page, 2)))
+    code, wire = json.loads("".join(one.get("text", "") for one in finished(page, 2)))
     rate = 1000 / statistics.median(times) if followed else float("nan")
-    return {**weight, "first": first, "rate": rate, "moving": moving, "rest": rest}
+    sizes = {"code": code, "sent": sent - wire}
+    return {**sizes, "first": first, "rate": rate, "moving": moving, "rest": rest}
 
 
 def row(name: str, n: int, found: dict[str, Any]) -> str:
-    sizes = f"{found['code'] / 1e3:9,.0f} {found['state'] / 1e6:8.2f}"
+    sizes = f"{found['code'] / 1e3:9,.0f} {found['sent'] / 1e6:8.2f}"
     told = f"{n:>9,}  {name:<16} {sizes} {found['first']:7.2f} {found['rate']:6.1f}"
     if name == "lens":
         told += f"  {int(found['moving'] or n):,} points moving, all {found['rest']:.1f} s later"
@@ -230,7 +230,7 @@ def main() -> None:
     peers = str(asked.peers.resolve()) if asked.peers else ""
     with sync_playwright() as playwright, laboratory(home) as lab:
         print(f"JupyterLab in Chromium, {how}, {asked.frames} frames")
-        head = f"{'points':>9}  {'view':<16} {'code kB':>9} {'state MB':>8}"
+        head = f"{'points':>9}  {'view':<16} {'code kB':>9} {'sent MB':>8}"
         print(f"{head} {'first s':>7} {'fps':>6}")
         for n in asked.points:
             for name in asked.views:

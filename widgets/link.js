@@ -21,7 +21,7 @@ export const placeIn = (picture, row, column, rows, columns) => `${picture}@${ro
 export const wordIn = (text, number, word) => `${text}@${number}:${word}`;
 
 // {owner, place: [row, column, rows, columns]} or {owner, number, word} of a token.
-export function token(id) {
+export function tokenOf(id) {
   const place = id.match(/^([^@]*)@(\d+),(\d+)\/(\d+),(\d+)$/);
   if (place) return { owner: place[1], place: place.slice(2).map(Number) };
   const word = id.match(/^(.*)@(\d+):(.*)$/s);

@@ -14,7 +14,7 @@
 
 import { alive } from "../alive.js";
 import { bitmap, html, known, number } from "../draw.js";
-import { choose, placeIn, token as tokenOf, whenChosen, wordIn } from "../link.js";
+import { choose, placeIn, tokenOf, whenChosen, wordIn } from "../link.js";
 import { grey, INFERNO, scaleLegend } from "../scale.js";
 import { makeBoard, nameOf } from "./board.js";
 import { asChange, headGrid, MEAN, shortName } from "./heads.js";
@@ -196,7 +196,7 @@ function render({ model, el }) {
 
   function pin(side, i) {
     sided(side, i);
-    probe = null;
+    probe = wanted = null;
     pinned = i;
     tell(side === "both" ? shown.keys : shown[side], i);
     paint();

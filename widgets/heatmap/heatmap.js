@@ -12,7 +12,7 @@
 //   offline    true in an exported page
 
 import { alive } from "../alive.js";
-import { choose, placeIn, token, whenChosen, wordIn } from "../link.js";
+import { choose, placeIn, tokenOf, whenChosen, wordIn } from "../link.js";
 import { bitmap, html, known, number, share } from "../draw.js";
 import { css, grey, ramp, scaleLegend } from "../scale.js";
 
@@ -150,7 +150,7 @@ function render({ model, el }) {
   }
 
   function hear(id) {
-    const told = token(id);
+    const told = tokenOf(id);
     if (told?.place && heat && told.owner === about.image) mark(...told.place);
     else if (told?.word !== undefined && told.owner === about.text && words[told.number]?.[0] === told.word) press(told.number);
   }
