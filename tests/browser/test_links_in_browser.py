@@ -85,14 +85,32 @@ def test_a_picture_chosen_in_the_explorer(page):
     assert selected(page) == "7"
 
 
+def choose(page: Page, kind: str, name: str) -> None:
+    """Choose something as a view that is not on the page would."""
+    page.evaluate(
+        """([kind, id]) => window.dispatchEvent(new CustomEvent('lens:choose',
+        { detail: { origin: 'another view', kind, id } }))""",
+        [kind, name],
+    )
+
+
 def test_a_picture_chosen_in_the_map_and_on_the_neuron_page(page, notebook):
-    rows = embedding(page).locator("details.table")
-    rows.locator("summary").click()
-    rows.locator("tbody button").nth(12).click()  # brings the twelfth into the middle
-    page.wait_for_timeout(400)
-    box = embedding(page).locator("canvas.over").bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    few = notebook["few"]
+    names = [widgets.link.named_for(notebook["model"], few[i]) for i in range(len(few))]
+    heard = """() => { window.heard = []; window.addEventListener('lens:choose',
+        ({ detail }) => window.heard.push([detail.kind, detail.id])); }"""
+    choose(page, "image", names[12])
     expect(explorer(page).locator("select")).to_have_value("2")
+    assert selected(page) == "12"
+    page.wait_for_timeout(400)  # the map has it in the middle, where it is clicked
+    page.evaluate(heard)
+    over = embedding(page).locator("canvas.over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    embedding(page).get_by_label("Names of clusters").uncheck()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_function("() => window.heard.length")
+    assert page.evaluate("window.heard") == [["image", names[12]]]
     expect(heat(page, 2)).to_have_attribute("data-chosen", "")
     # An example of the neuron page, by the keyboard.
     thumb = page.locator(".lens-neuron .thumb").first
@@ -100,8 +118,6 @@ def test_a_picture_chosen_in_the_map_and_on_the_neuron_page(page, notebook):
     page.keyboard.press("Enter")
     expect(thumb).to_have_attribute("aria-pressed", "true")
     called = thumb.get_attribute("data-called")
-    few = notebook["few"]
-    names = [widgets.link.named_for(notebook["model"], few[i]) for i in range(len(few))]
     page.wait_for_timeout(300)
     assert selected(page) == str(names.index(called))
     tiles = page.locator(f".lens-units [data-called='{called}']")
@@ -193,11 +209,7 @@ def test_a_cluster_chosen_by_its_name_is_chosen_on_every_map(page, notebook):
     name = names.first.get_attribute("title")
     names.first.click()
     chosen = first.locator(".count").inner_text()
-    page.evaluate(
-        """name => window.dispatchEvent(new CustomEvent('lens:choose',
-        { detail: { origin: 'another view', kind: 'cluster', id: name } }))""",
-        name,
-    )
+    choose(page, "cluster", name)
     expect(first.locator(".count")).to_have_text(chosen)
     table = notebook["proj"].clusters
     n = int(table["n"][table["name"] == name].sum())

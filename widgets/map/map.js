@@ -80,7 +80,7 @@ function render({ model, el }) {
     html("div", { class: "body" }, map.box,
       html("aside", {},
         part("colours", "Colour", pick, key, html("label", { class: "check" }, names, "Names of clusters")),
-        part("search", "Search", html("div", { class: "ask" }, asking, button("Find", "Search", search), seeing && button("Image\u2026", "Search by an image, or drop one here", () => file.click())), file, found),
+        part("search", "Search", html("div", { class: "ask" }, asking, button("Find", "Search", search), seeing && button("Image\u2026", "Search by an image, or drop one here", () => file.click())), seeing && file, found),
         part("selection", "Selection and labels", chosen, alike, give, labels, html("div", { class: "history" }, undo, redo, home)),
         quality(about, fade))),
     rows, help, spoken);
