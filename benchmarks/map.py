@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Error, Page, sync_playwright
+from playwright.sync_api import Error, Page, Route, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 from conftest import FLAGS, Lab, laboratory  # the browser tests' own JupyterLab
@@ -205,6 +205,20 @@ def opened(lab: Lab, page: Page, name: str, n: int, peers: str, frames: int) -> 
     return {**sizes, "first": first, "rate": rate, "moving": moving, "rest": rest}
 
 
+def fenced(page: Page, address: str) -> list[str]:
+    """Let a page reach one address only; list what else it asks for."""
+    strangers: list[str] = []
+
+    def guard(route: Route) -> None:
+        if route.request.url.startswith((address, "data:", "blob:")):
+            return route.continue_()
+        strangers.append(route.request.url)
+        return route.abort()
+
+    page.route("**/*", guard)
+    return strangers
+
+
 def row(name: str, n: int, found: dict[str, Any]) -> str:
     sizes = f"{found['code'] / 1e3:9,.0f} {found['sent'] / 1e6:8.2f}"
     told = f"{n:>9,}  {name:<16} {sizes} {found['first']:7.2f} {found['rate']:6.1f}"
@@ -237,21 +251,12 @@ def main() -> None:
                 # A browser each: a view that takes it down is a result, and takes no other along.
                 browser = playwright.chromium.launch(executable_path=chromium, args=flags)
                 page = browser.new_page(viewport={"width": 1280, "height": 900})
-                own = (lab.address, "data:", "blob:")
-                asked_for: list[str] = []
-
-                def guard(route: Any, own: Any = own, asked_for: list[str] = asked_for) -> None:
-                    if route.request.url.startswith(own):
-                        return route.continue_()
-                    asked_for.append(route.request.url)
-                    return route.abort()
-
-                page.route("**/*", guard)
+                strangers = fenced(page, lab.address)
                 try:
                     print(row(name, n, opened(lab, page, name, n, peers, asked.frames)), flush=True)
                 except (Error, RuntimeError, TimeoutError, ValueError) as problem:
                     why = str(problem).splitlines()[0][:90]
-                    wanted = f"; it asked for {asked_for[0][:60]}" if asked_for else ""
+                    wanted = f"; it asked for {strangers[0][:60]}" if strangers else ""
                     print(f"{n:>9,}  {name:<16} not shown: {why}{wanted}", flush=True)
                 finally:
                     browser.close()

@@ -178,12 +178,10 @@ def test_a_word_chosen_in_either_is_shown_in_both(page):
 
 def test_a_unit_is_a_layer_a_point_and_a_question(page, notebook):
     best, few = notebook["best"], notebook["few"]
-    row = page.locator(".lens-units .rows .row").filter(
-        has=page.locator(f"[data-column=unit]:text-is('{best[1]}')")
-    )
+    cell = f".lens-units .rows [data-column=unit] b:text-is('{best[1]}')"
     page.locator(".lens-attention .heads tbody tr").first.locator("td").first.click()
     expect(explorer(page).locator(".stage h2")).to_have_text(re.compile(r"blocks\.0"))
-    row.first.locator("[data-column=unit]").click()
+    page.locator(cell).click()
     expect(explorer(page).locator(".stage h2")).to_have_text(re.compile(r"blocks\.2"))
     assert selected(page) == str(len(few) + 1)
     expect(heat(page, 2)).to_have_attribute("data-chosen", "")
