@@ -41,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 from conftest import FLAGS, Lab, laboratory  # the browser tests' own JupyterLab
 
 SOFTWARE = {"--use-angle=swiftshader", "--enable-unsafe-swiftshader"}
-LONGEST = 90  # seconds until a view is given up
+LONGEST = float(os.environ.get("LENS_PATIENCE", "90"))  # seconds until a view is given up
 SETUP = """
 import sys, warnings
 warnings.simplefilter("ignore")
