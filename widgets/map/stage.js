@@ -77,7 +77,7 @@ export function stage(root, places, said, tell, want) {
   function judge(start) {
     requestAnimationFrame(() => {
       const took = performance.now() - start;
-      if (took > SLOW) some = Math.max(Math.min(n, FEW / 4), Math.floor(some * Math.max(0.4, 30 / took)));
+      if (took > SLOW) some = Math.max(Math.min(n, FEW / 2), Math.floor(some * Math.max(0.4, 30 / took)));
       else if (took < QUICK) some = Math.min(n, Math.ceil(some * 1.5));
     });
   }
