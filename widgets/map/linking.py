@@ -65,7 +65,7 @@ class Links:
     def _pictures(self) -> dict[str, int]:
         own = self._proj.points
         chosen = spread(np.flatnonzero((own.rows >= 0) & (own.kinds == "image")), MOST)
-        found = {}
+        found: dict[str, int] = {}
         for point in chosen.tolist():
             picture = own.picture(point)
             if picture is not None:
