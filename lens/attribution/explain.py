@@ -177,6 +177,8 @@ def attribute(
         "_of": model,
         "_tower": tower,
         "_meaning": MEANING.get(name, ("against", "for")),
+        "_unit": _of_unit(target),
+        "_read": text_read,
     }
     if tower == "text":
         return _of_text(model, text_read, given, answer, common)
@@ -194,6 +196,10 @@ def methods() -> pd.DataFrame:
         options = ", ".join(_options(function))
         rows.append((name, "image, text" if also else "image", options, what))
     return pd.DataFrame(rows, columns=["method", "explains", "options", "what"])
+
+
+def _of_unit(target: Any) -> str:
+    return f"{target.site.pre_activation.name}/{target.index}" if isinstance(target, Unit) else ""
 
 
 def _side(image: Any, text: Any, target: Any, explain: Any) -> TowerName:

@@ -74,6 +74,8 @@ class Attribution:
     _of: Model | None = field(default=None)
     _tower: TowerName = field(default="image")
     _meaning: tuple[str, str] = field(default=("against", "for"))
+    _unit: str = field(default="")
+    _read: str = field(default="")
 
     @property
     def values(self) -> Float[np.ndarray, "*axes"]:

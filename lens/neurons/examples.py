@@ -31,6 +31,8 @@ class Example:
         What the stimulus shows.
     value
         The unit's value.
+    row
+        Which of the stimuli it is; -1 where that is not known.
     """
 
     image: UInt8[np.ndarray, "96 96 3"]
@@ -38,6 +40,7 @@ class Example:
     concept: str
     rendering: str
     value: float
+    row: int = -1
 
 
 def top_examples(
@@ -96,6 +99,7 @@ def show(measured: Responses, unit: int, rows: np.ndarray) -> list[Example]:
             concept=str(concept),
             rendering=str(rendering),
             value=float(measured.values[row, unit]),
+            row=int(row),
         )
         for row, image, spots, concept, rendering in zip(
             rows, images, heats, table["concept"], table["rendering"], strict=True

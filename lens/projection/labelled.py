@@ -19,8 +19,9 @@ __all__ = ["Labelled"]
 class Labelled:
     """The pictures of labelled points; a torch ``Dataset`` as it stands.
 
-    An item is a PIL image. `table` has one row an item: ``concept`` (the label), ``rendering``, the
-    point and its id, so that whatever takes stimuli or a facet's pictures takes it.
+    An item is a PIL image. `table` has one row an item: ``concept`` and ``facet`` (both are the
+    label), ``rendering``, the point and its id, so that whatever takes stimuli or facets takes it:
+    ``lens.neuron(unit, stimuli=...)``, ``lens.featurevis.facets(units, stimuli=...)``.
 
     Raises
     ------
@@ -39,11 +40,12 @@ class Labelled:
 
     @property
     def table(self) -> pd.DataFrame:
-        """``concept, rendering, point, id``."""
+        """``concept, facet, rendering, point, id``."""
         import pandas as pd
 
-        rows = [(label, self._rendering(i), i, self._points.ids[i]) for i, label in self._chosen]
-        return pd.DataFrame(rows, columns=["concept", "rendering", "point", "id"])
+        ids = self._points.ids
+        rows = [(label, label, self._rendering(i), i, ids[i]) for i, label in self._chosen]
+        return pd.DataFrame(rows, columns=["concept", "facet", "rendering", "point", "id"])
 
     def _rendering(self, point: int) -> str:
         columns = self._points.columns

@@ -29,7 +29,7 @@ class Points:
     vectors : ndarray
         (n, dim) float32, finite.
     ids : list of str
-        What each point is to other views: a file or a number, the text itself, "image.layer4/17".
+        What each point is called: a file or a number, the text itself, "image.layer4/17".
     kinds : ndarray
         (n,) of str: "image", "text", "unit", or "point" where it is not known.
     columns : pd.DataFrame

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,8 +157,14 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """JupyterLab on a free port, with settings, kernels and notebooks of its own."""
-    home = tmp_path_factory.mktemp("lab")
+    """JupyterLab, for all tests."""
+    with laboratory(tmp_path_factory.mktemp("lab")) as found:
+        yield found
+
+
+@contextmanager
+def laboratory(home: Path) -> Iterator[Lab]:
+    """Run JupyterLab on a free port; its settings, kernels and notebooks are in a folder."""
     root = home / "notebooks"
     root.mkdir()
     install(prefix=str(home / "kernels"), kernel_name=KERNEL, display_name=KERNEL)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import CDPSession, Page, expect
 
 import lens
 from lens.data import glyphs
+from lens.projection import Projection
+from lens.projection.gathering import Gathered
+from lens.projection.methods import pca
+from lens.projection.points import Points, columns_of, in_space
+from lens.widgets.link import named_for
 
 pytestmark = pytest.mark.browser
 
@@ -267,17 +273,20 @@ def test_without_webgl_and_when_it_is_lost_the_map_is_still_drawn(saved, watch):
     watched.clean()
 
 
-def test_views_tell_each_other_what_was_chosen(saved, watch):
+def test_views_tell_each_other_what_was_chosen(saved, proj, watch):
     watched = watch("file:")
     page = watched.page
     page.goto(saved.as_uri())
     drawn(page)
+    name = named_for(None, proj.points.picture(7))
     page.evaluate(
-        """window.heard = [];
+        """(name) => { window.heard = [];
         window.addEventListener('lens:choose', ({ detail }) =>
             window.heard.push([detail.kind, detail.id]));
         window.dispatchEvent(new CustomEvent('lens:choose',
-            { detail: { origin: 'another view', kind: 'image', id: '7' } }))"""
+            { detail: { origin: 'another view', kind: 'image', id: name } }));
+        }""",
+        name,
     )
     expect(part(page, ".count")).to_have_text("1 point selected")
     part(page, "summary").click()
@@ -285,8 +294,169 @@ def test_views_tell_each_other_what_was_chosen(saved, watch):
     page.wait_for_timeout(400)
     box = part(page, "canvas.over").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.wait_for_function("window.heard.length > 1")
-    assert page.evaluate("window.heard[1]") == ["image", "7"]
+    page.wait_for_function("() => window.heard.length > 1")
+    assert page.evaluate("window.heard[1]") == ["image", name]
+    watched.clean()
+
+
+def fingers(client: CDPSession, page: Page, kind: str, *spots: tuple[float, float]) -> None:
+    """Touch the map as a touch screen does: shares of its width and height."""
+    box = part(page, "canvas.over").bounding_box()
+    points = [
+        {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"], "id": i}
+        for i, (x, y) in enumerate(spots)
+    ]
+    client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def around(page: Page) -> str:
+    """What the table says of the points in sight."""
+    return part(page, "caption").inner_text()
+
+
+def test_two_fingers_zoom_and_one_moves(saved, watch):
+    watched = watch("file:", has_touch=True)
+    page = watched.page
+    page.goto(saved.as_uri())
+    drawn(page)
+    part(page, "summary").click()
+    expect(part(page, "caption")).to_have_text(f"{FEW} points in sight")
+    part(page, "canvas.over").scroll_into_view_if_needed()
+    touch = partial(fingers, page.context.new_cdp_session(page), page)
+    # Apart, about the middle of the left third: fewer points stay in sight.
+    touch("touchStart", (0.15, 0.5))
+    touch("touchStart", (0.15, 0.5), (0.25, 0.5))
+    for step in range(1, 9):
+        touch("touchMove", (0.15 - 0.01 * step, 0.5), (0.25 + 0.04 * step, 0.5))
+    touch("touchEnd")
+    expect(part(page, "caption")).not_to_have_text(f"{FEW} points in sight")
+    zoomed = around(page)
+    expect(part(page, ".count")).to_contain_text("Nothing is selected")  # a pinch is no tap
+    # One finger drags the map; a second one beside a lasso ends the lasso and zooms.
+    touch("touchStart", (0.2, 0.2))
+    for step in range(1, 6):
+        touch("touchMove", (0.2 + 0.12 * step, 0.2))
+    touch("touchEnd")
+    expect(part(page, "caption")).not_to_have_text(zoomed)
+    part(page, "canvas.over").focus()
+    page.keyboard.press("0")
+    page.keyboard.press("l")
+    expect(part(page, "caption")).to_have_text(f"{FEW} points in sight")
+    touch("touchStart", (0.1, 0.1))
+    touch("touchMove", (0.3, 0.3))
+    touch("touchStart", (0.3, 0.3), (0.6, 0.6))
+    for step in range(1, 5):
+        touch("touchMove", (0.3 - 0.05 * step, 0.3), (0.6 + 0.05 * step, 0.6))
+    touch("touchEnd")
+    expect(part(page, "caption")).not_to_have_text(f"{FEW} points in sight")
+    expect(part(page, ".count")).to_contain_text("Nothing is selected")
+    # And together again, from there: everything comes back into sight.
+    part(page, "canvas.over").scroll_into_view_if_needed()
+    touch("touchStart", (0.02, 0.5), (0.98, 0.5))
+    for step in range(1, 9):
+        touch("touchMove", (0.02 + 0.055 * step, 0.5), (0.98 - 0.055 * step, 0.5))
+    touch("touchEnd")
+    expect(part(page, "caption")).to_have_text(f"{FEW} points in sight")
+    watched.clean()
+
+
+def test_near_enough_dots_are_pictures(saved, watch):
+    watched = watch("file:")
+    page = watched.page
+    page.add_init_script(
+        """window.pictures = 0;
+        const draw = CanvasRenderingContext2D.prototype.drawImage;
+        CanvasRenderingContext2D.prototype.drawImage = function (image, ...more) {
+            if (this.canvas.className === 'over' && image instanceof ImageBitmap) pictures += 1;
+            return draw.call(this, image, ...more);
+        };"""
+    )
+    page.goto(saved.as_uri())
+    drawn(page)
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.pictures") == 0
+    part(page, "canvas.over").focus()
+    page.keyboard.press("+")
+    page.wait_for_function("() => window.pictures > 0")
+    look(page, "pictures")
+    watched.clean()
+
+
+def test_a_cluster_is_chosen_by_its_name_on_the_map(saved, proj, watch):
+    watched = watch("file:")
+    page = watched.page
+    page.goto(saved.as_uri())
+    drawn(page)
+    box = part(page, "canvas.over").bounding_box()
+    page.evaluate(
+        """window.heard = []; window.addEventListener('lens:choose',
+        ({ detail }) => window.heard.push([detail.kind, detail.id]))"""
+    )
+    clusters = proj.view().clusters
+    side = min(box["width"], box["height"]) - 56
+    first = clusters[0]
+    x = box["x"] + box["width"] / 2 + (first["x"] / 65535 - 0.5) * side
+    y = box["y"] + box["height"] / 2 - (first["y"] / 65535 - 0.5) * side
+    page.mouse.click(x, y)
+    name = first["name"]
+    own = [one["n"] for one in clusters if one["name"] == name]
+    expect(part(page, ".count")).to_have_text(f"{sum(own)} points selected")
+    assert page.evaluate("window.heard") == [["cluster", name]]
+    look(page, "cluster")
+    watched.clean()
+
+
+def test_what_is_like_a_point_is_found(saved, proj, watch):
+    watched = watch("file:")
+    page = watched.page
+    page.goto(saved.as_uri())
+    drawn(page)
+    expect(page.get_by_role("button", name="The nearest points")).to_be_hidden()
+    part(page, "summary").click()
+    part(page, "td button").nth(3).click()
+    expect(part(page, "caption")).to_have_text("1 point selected")
+    point = int(part(page, "tbody td").first.inner_text())
+    page.get_by_role("button", name="The nearest points").click()
+    expect(part(page, ".found li")).to_have_count(6)
+    part(page, ".found li button").first.click()
+    expect(part(page, "tbody td").first).to_have_text(str(proj.neighbours(point, 1)["point"][0]))
+    watched.clean()
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """More points than a frame draws at once."""
+    random = np.random.default_rng(1)
+    n = 90_000
+    rows = random.normal(size=(n, 2)).astype(np.float32)
+    points = Points(
+        rows, [str(i) for i in range(n)], np.full(n, "point"),
+        columns_of(None, n, None, "points"), None, np.full(n, -1), [],
+    )  # fmt: skip
+    made = Projection(Gathered(points, None), pca(rows), in_space(points, "euclidean"), None, 0)
+    made._clusters = np.full(n, -1), made.clusters_of(np.full(n, -1))
+    return made.view().save(tmp_path_factory.mktemp("many") / "map.html")
+
+
+def test_a_part_of_many_points_moves_and_all_of_them_rest(many, watch):
+    watched = watch("file:")
+    page = watched.page
+    page.goto(many.as_uri())
+    drawn(page)
+    base = part(page, "canvas.base")
+    expect(base).to_have_attribute("data-points", "90000")
+    page.evaluate(
+        """window.parts = []; new MutationObserver(([{ target }]) =>
+        window.parts.push(Number(target.dataset.points))).observe(
+        document.querySelector('.base'), { attributes: true })"""
+    )
+    part(page, "canvas.over").focus()
+    for _ in range(4):
+        page.keyboard.press("+")
+        page.wait_for_timeout(30)
+    page.wait_for_function("() => window.parts.some((n) => n < 90000)")
+    page.wait_for_function("() => window.parts.at(-1) === 90000")
+    look(page, "many")
     watched.clean()
 
 

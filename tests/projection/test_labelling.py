@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import lens
 from lens.errors import BadInput
+from lens.featurevis import facets
 from lens.projection import Labels
 
 
@@ -90,3 +92,13 @@ def test_labelled_points_are_stimuli(seen, few, proj):
     with pytest.raises(BadInput, match="images="):
         proj.stimuli()
     proj.labels.undo()
+
+
+def test_labels_guide_facets_and_tell_on_a_neuron_page(seen, tiny_rn):
+    seen.labels.add("mine", range(0, 12, 2))
+    seen.labels.add("yours", range(1, 12, 2))
+    site = tiny_rn.site("image.layer4")
+    made = facets(site.unit(3), stimuli=seen.stimuli(), strengths=[1.0], steps=1, progress=False)
+    assert set(made.facets) == {"mine", "yours"}
+    page = lens.neuron(site.unit(3), stimuli=seen.stimuli(), visualize=False)
+    assert set(page.card["responses"]["concepts"]) == {"mine", "yours"}

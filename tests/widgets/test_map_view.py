@@ -18,7 +18,10 @@ from lens.projection import Projection, gathering
 from lens.projection.colouring import colouring
 from lens.projection.methods import pca
 from lens.projection.points import in_space
+from lens.widgets.link import named_for
 from lens.widgets.map import traits
+from lens.widgets.map.archive import archive
+from lens.widgets.map.linking import Links
 from lens.widgets.map.view import EmbeddingMap
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'\u202eabc\U0001f600\nline" + "x" * 10_000
@@ -39,6 +42,8 @@ def asked(view, kind, buffers=(), **body):
     sent = []
     view.send = lambda message, buffers=None: sent.append((message, buffers))
     view._handle_custom_msg({"kind": kind, "to": 7, **body}, list(buffers))
+    if kind == "find" and body["what"] == "image":  # pictures are opened beside the notebook
+        view._looking.join(60)
     ((message, back),) = sent
     assert (message["kind"], message["to"]) == ("answer", 7)
     return message, back
@@ -136,6 +141,18 @@ def test_the_page_searches_and_finds(view, proj):
     assert (message["points"], message["by"]) == ([4], "name")
 
 
+def test_the_page_searches_by_a_picture(view, proj, few):
+    file = io.BytesIO()
+    few[5].save(file, "PNG")
+    message, _ = asked(view, "resembling", [memoryview(file.getvalue())])
+    assert message["points"] == proj.search(few[5], 60)["point"].tolist()
+    assert "not a picture" in asked(view, "resembling", [b"no picture"])[0]["error"]
+    plain = lens.project(np.eye(6), "pca", progress=False).view()
+    assert "model" in asked(plain, "resembling", [file.getvalue()])[0]["error"]
+    message, _ = asked(view, "near", point=3, k=9)
+    assert message["points"] == proj.neighbours(3, 9)["point"].tolist()
+
+
 def test_a_lassos_label_is_kept_and_undone(view, proj):
     points = np.array([1, 4], "<u4").tobytes()
     asked(view, "label", [memoryview(points)], label="odd ones")
@@ -149,6 +166,38 @@ def test_a_lassos_label_is_kept_and_undone(view, proj):
     asked(view, "redo")
     assert len(proj.stimuli("odd ones")) == 2
     assert "1 to 200 characters" in asked(view, "label", [points], label="")[0]["error"]
+
+
+def test_the_page_is_told_what_other_views_call_a_point(view, proj, few, tiny_rn):
+    message, _ = asked(view, "link", point=5)
+    name = named_for(tiny_rn, few[5])
+    assert (message["what"], message["id"]) == ("image", name)
+    assert asked(view, "find", what="image", id=name)[0]["point"] == 5
+    assert asked(view, "link", point=len(proj) - 2)[0]["id"] == "dog"
+
+
+def test_the_page_asks_for_the_points_of_a_cluster(view, proj):
+    proj._clusters = np.arange(len(proj)) % 3 - 1, proj.clusters_of(np.arange(len(proj)) % 3 - 1)
+    for _, row in proj.clusters.iterrows():
+        _, (own,) = asked(view, "cluster", name=row["name"])
+        same = proj.clusters["cluster"][proj.clusters["name"] == row["name"]]
+        assert longs(own) == np.flatnonzero(np.isin(proj.cluster_numbers, same)).tolist()
+    assert longs(asked(view, "cluster", name="no such")[1][0]) == []
+    rows = np.frombuffer(archive(proj, 0)["grouped"], "<u2")
+    at = proj.clusters["cluster"].to_numpy()
+    inside = rows != 65_535
+    assert (at[rows[inside]] == proj.cluster_numbers[inside]).all()
+    assert (proj.cluster_numbers[~inside] == -1).all() and inside.mean() > 0.6
+
+
+def test_the_quality_is_that_of_the_projection(view, proj):
+    told, good = view.about["quality"], proj.quality
+    assert told["k"] == good.k and told["counted"] == good.counted
+    for name in ("trustworthiness", "continuity"):
+        assert told[name] == pytest.approx(getattr(good, name), rel=1e-4)
+    assert told["kept"] == pytest.approx(good.preserved.mean(), rel=1e-4)
+    _, (moved,) = asked(view, "moved")
+    np.testing.assert_allclose(np.frombuffer(moved, "u1") / 255, good.preserved, atol=0.002)
 
 
 def test_nonsense_is_answered_with_a_sentence_or_not_at_all(view):
@@ -200,6 +249,8 @@ def test_a_saved_map_answers_for_itself(proj, tmp_path):
     hits = np.frombuffer(kept["hits"], "<u4").reshape(-1, kept["each"])[word]
     assert hits[:9].tolist() == proj.search("dog", 9)["point"].tolist()
     assert longs(kept["tiles"]) == list(range(len(proj) - 2))
+    names = [kept["marks"][i : i + 8].hex() for i in range(0, len(kept["marks"]), 8)]
+    assert names == [Links(proj).of(i) for i in range(len(proj) - 2)]
     assert [(label, longs(points)) for label, points in kept["labels"]] == [("odd", [3])]
 
 

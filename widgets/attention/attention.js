@@ -1,7 +1,8 @@
 // The attention explorer: every layer and head as a small map, and where each patch or word looks.
 //
 // State that Python (or the exported page's host) sends:
-//   about     {model, rows, layers: [{name, tower, heads, windows, rollout, scored}], held: what a saved page has, or null}
+//   about     {model, rows, layers: [{name, tower, heads, windows, rollout, scored}], held: what a saved page has, or null,
+//             images, texts: what each row's are called in other views, or ""}
 //   row       the input shown; the page sets it, and is answered with an overview
 //   overview  {row, picture, text, icons, entropy}: what stands beside the weights
 //   asked     "row/layer"; the page sets it, and is answered with
@@ -13,7 +14,7 @@
 
 import { alive, gone } from "../alive.js";
 import { bitmap, html, known, number } from "../draw.js";
-import { choose, whenChosen } from "../link.js";
+import { choose, placeIn, tokenOf, whenChosen, wordIn } from "../link.js";
 import { grey, INFERNO, scaleLegend } from "../scale.js";
 import { makeBoard, nameOf } from "./board.js";
 import { asChange, headGrid, MEAN, shortName } from "./heads.js";
@@ -30,6 +31,7 @@ function render({ model, el }) {
   let layer = layers.find(({ name }) => name === model.get("asked").replace(/^\d+\//, ""));
   let head = layer.heads === 1 && !layer.rollout ? 0 : MEAN, way = "from", blend = 0.7;
   let pinned = null, probe = null;         // tokens of the side that is asked from
+  let wanted = null;                       // a token chosen elsewhere, until its layer is there
   let shown = null, boards = {}, picture = null, grid = null;
 
   const key = (name = layer.name) => `${row}/${name}`;
@@ -39,7 +41,7 @@ function render({ model, el }) {
   const prompt = html("p", { class: "prompt", dir: "auto" });
   const towers = html("div", { class: "choices", role: "group", "aria-label": "Tower" }, ...Object.keys(TOWERS).filter((tower) => layers.some((one) => one.tower === tower))
     .map((tower) => html("button", { type: "button", "data-tower": tower, onclick: () => enter(tower) }, TOWERS[tower])));
-  const rows = html("select", { "aria-label": "Input", onchange: () => turn(Number(rows.value)) },
+  const rows = html("select", { "aria-label": "Input", onchange: () => { turn(Number(rows.value)); about.images[row] ? say("image", about.images[row]) : say("text", about.texts[row]); } },
     ...Array.from({ length: about.rows }, (_, i) => html("option", { value: i }, `Input ${i + 1} of ${about.rows}`)));
   const heads = html("div", { class: "heads" });
   const meaning = html("p", { class: "hint" });
@@ -122,7 +124,6 @@ function render({ model, el }) {
     if (gone(el)) return (rows.value = String(row)), complain(`Input ${to + 1} was not fetched before the kernel ended.`);
     row = to;
     rows.value = String(to);
-    choose(self, "image", String(row));
     model.set("row", row);
     model.save_changes();
   }
@@ -190,6 +191,7 @@ function render({ model, el }) {
       stage.replaceChildren(...Object.entries(boards).flatMap(([side, board]) => [side !== "both" && html("h3", {}, side === "queries" ? "Looks" : "Is looked at"), board.node]).filter(Boolean));
     }
     ways.hidden = !maps.same;
+    settle();
     paint();
     rate();
   }
@@ -211,9 +213,9 @@ function render({ model, el }) {
 
   function pin(side, i) {
     sided(side, i);
-    probe = null;
+    probe = wanted = null;
     pinned = i;
-    choose(self, "token", `${layer.name.replace(/\.attention$/, "")}/${i}`);
+    tell(side === "both" ? shown.keys : shown[side], i);
     paint();
     spoken.textContent = caption.textContent;
   }
@@ -285,27 +287,76 @@ function render({ model, el }) {
     stage.setAttribute("aria-busy", "false");
     rate();
   }
-  const wanted = () => {
+  const led = () => {
     const to = layers.find(({ name }) => key(name) === model.get("asked"));
     if (to && to !== layer) show(to, head);
   };
-  const changes = { maps: take, overview: walked, row: walked, scores: rate, notice: said, asked: wanted };
+
+  const siteOf = ({ name }) => name.replace(/\.attention$/, "");
+  const say = (kind, id) => id && choose(self, kind, id);
+
+  // What is chosen here, as every view calls it.
+  function tell(side, i) {
+    const seen = side.kind === "picture" || layer.tower === "image", owner = (seen ? about.images : about.texts)[row];
+    if (!owner) return;
+    say(seen ? "image" : "text", owner);
+    const patch = i - (side.prefix?.length ?? 0);
+    if (side.kind === "picture" && patch >= 0) choose(self, "token", placeIn(owner, Math.floor(patch / side.grid[1]), patch % side.grid[1], ...side.grid));
+    else choose(self, "token", wordIn(owner, i, nameOf(side, i)));
+  }
+
+  // Which of a side's tokens is meant; -1 for none.
+  function tokenAt(side, { place, number: i, word }) {
+    if (!place) return i < side.count && nameOf(side, i) === word ? i : -1;
+    if (side.kind !== "picture") return -1;
+    const [row, column, rows, columns] = place, [down, across] = side.grid;
+    return side.prefix.length + Math.floor(((row + 0.5) / rows) * down) * across + Math.floor(((column + 0.5) / columns) * across);
+  }
+
+  function settle() {
+    if (!wanted || shown?.key !== key()) return;
+    for (const [side, from] of [["queries", "from"], ["keys", "to"]]) {
+      const i = tokenAt(shown[side], wanted);
+      if (i < 0) continue;
+      [way, pinned, probe] = [shown.same ? way : from, i, null];
+      break;
+    }
+    wanted = null;
+  }
+
+  // The input that has this picture or text: the one shown, if it does.
+  const rowOf = (names, id) => (names[row] === id ? row : names.indexOf(id));
+  function seek(names, id) {
+    const to = id ? rowOf(names, id) : -1;
+    if (to >= 0) turn(to);
+    return to >= 0;
+  }
+  function hearToken(id) {
+    const asked = tokenOf(id);
+    if (!asked) return;
+    const seen = rowOf(about.images, asked.owner) >= 0 && asked.owner !== "", names = seen ? about.images : about.texts;
+    const fits = ({ tower, rollout }) => !rollout && tower === (seen ? "image" : "text");
+    if (!layers.some(fits) || !seek(names, asked.owner)) return;
+    wanted = asked;
+    if (layer.tower !== "cross" && layer.tower !== (seen ? "image" : "text")) show(layers.filter(fits).at(-1), MEAN);
+    else if (shown?.key === key()) (settle(), paint());
+  }
+  // A place of the model: the layer that is there, or around it.
+  function hearSite(site) {
+    const to = layers.find((one) => siteOf(one) === site) ?? layers.find((one) => !one.rollout && site.startsWith(`${siteOf(one)}.`));
+    if (to && to !== layer) show(to, head);
+  }
+  const changes = { maps: take, overview: walked, row: walked, scores: rate, notice: said, asked: led };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
   const ended = () => (rate(), decoded.has(key()) || ask());
   el.addEventListener("lens:gone", ended);
   const ends = [
     () => el.removeEventListener("lens:gone", ended),
-    whenChosen(self, "image", (id) => /^\d+$/.test(id) && turn(Number(id))),
-    whenChosen(self, "token", (id) => {
-      const at = id.lastIndexOf("/"), name = id.slice(0, at), token = Number(id.slice(at + 1));
-      const to = layers.find((one) => one.name === name || one.name === `${name}.attention`);
-      if (!to || !Number.isInteger(token) || token < 0) return;
-      show(to, head);
-      if (shown?.key === key() && token < shown.queries.count) {
-        [way, pinned, probe] = ["from", token, null];
-        paint();
-      }
-    }),
+    whenChosen(self, "image", (id) => seek(about.images, id)),
+    whenChosen(self, "text", (id) => seek(about.texts, id)),
+    whenChosen(self, "token", hearToken),
+    whenChosen(self, "site", hearSite),
+    whenChosen(self, "unit", (id) => hearSite(id.slice(0, id.lastIndexOf("/")))),
   ];
   gather();
   take();

@@ -20,6 +20,7 @@ from lens.widgets.atlas import webp
 from lens.widgets.attention import scene
 from lens.widgets.attention.traits import layer_maps, small
 from lens.widgets.esm import module
+from lens.widgets.link import named
 from lens.widgets.theme import styles
 from lens.widgets.view import View
 
@@ -216,7 +217,16 @@ class AttentionExplorer(View):
                     "scored": name in scored,
                 }
             )
-        return {"model": self._maps.model, "rows": self._rows, "layers": layers, "held": None}
+        seen = [scene.picture_of(self._maps, row) for row in range(self._rows)]
+        texts = self._maps.texts or [""]
+        return {
+            "model": self._maps.model,
+            "rows": self._rows,
+            "layers": layers,
+            "held": None,
+            "images": ["" if picture is None else named(picture) for picture in seen],
+            "texts": [texts[min(row, len(texts) - 1)] for row in range(self._rows)],
+        }
 
     @property
     def _unscored(self) -> str | None:

@@ -18,7 +18,7 @@ function render({ model, el }) {
   let strengths = "", chosen = "";
 
   const order = html("select", { class: "field", "aria-label": "Sort units by", onchange: () => (model.set("order", order.value), model.save_changes(), draw()) },
-    ...[["given", "order given"], ["number", "unit number"], ["unguided", "activation, unguided"], ...about.facets.map((facet) => [facet, `share kept as ${facet}`])].map(([value, told]) => html("option", { value }, told.slice(0, 80))));
+    ...[["given", "order given"], ["number", "unit number"], ["unguided", "activation, unguided"], ...about.facets.map((facet) => [facet, `share kept as ${facet}`])].map(([value, told]) => html("option", { value }, told.slice(0, 60))));
   const strength = weights.length > 1 && html("select", { class: "field", "aria-label": "Strengths shown", onchange: () => ((strengths = strength.value), draw()) },
     html("option", { value: "" }, "all strengths"), ...weights.map((weight) => html("option", { value: String(weight) }, `strength ${number(weight)}`)));
   const size = html("input", { type: "range", min: 48, max: 320, step: 8, "aria-label": "Size of the images", oninput: () => (model.set("size", Number(size.value)), model.save_changes(), zoom()) });

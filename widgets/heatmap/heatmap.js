@@ -1,7 +1,7 @@
 // The heat map: which pixels or words an answer comes from.
 //
 // State that Python (or the exported page's host) sends:
-//   about      what is explained and how, and the ends of the scale
+//   about      what is explained and how, and the ends of the scale; image, text, unit: as link.js calls them; grid: rows, columns
 //   picture    {image, height, width, heat: a signed byte a pixel}, or {} for a text
 //   words      [[token, score]] of a text
 //   places     [[row, column, score]]: the largest numbers
@@ -12,6 +12,7 @@
 //   offline    true in an exported page
 
 import { alive, gone } from "../alive.js";
+import { choose, placeIn, tokenOf, whenChosen, wordIn } from "../link.js";
 import { bitmap, html, known, number, share } from "../draw.js";
 import { css, grey, ramp, scaleLegend } from "../scale.js";
 
@@ -20,7 +21,7 @@ const NEUTRAL = [200, 200, 200];
 function render({ model, el }) {
   const about = model.get("about"), { image, height, width, heat: raw } = model.get("picture"), words = model.get("words");
   const heat = raw && new Int8Array(raw.buffer, raw.byteOffset, raw.byteLength);
-  let ground = null;
+  let ground = null, here = null;          // here: [row, column] of what is marked
 
   const notice = html("p", { class: "notice", role: "status" });
   const canvas = heat && html("canvas", { width, height, role: "img" });
@@ -35,21 +36,24 @@ function render({ model, el }) {
   const plain = (plainHeat) => html("details", {}, html("summary", {}, "The numbers"), plainHeat);
   const table = (head, rows) => html("table", {}, html("thead", {}, html("tr", {}, ...head.map((text) => html("th", { scope: "col" }, text)))),
     html("tbody", {}, ...rows.map((row) => html("tr", {}, ...row.map((text) => html("td", {}, html("bdi", {}, text)))))));
-  const chips = words.map(([token, score]) => {
+  const chips = words.map(([token, score], i) => {
     const mark = html("b", { "aria-hidden": "true" });
-    return { node: html("li", { title: token }, html("bdi", {}, token.trim() || "\u2423"), mark, html("i", {}, number(score))), mark, score };
+    const node = html("button", { type: "button", class: "chip", title: token, "aria-pressed": "false", onclick: () => say(i) }, html("bdi", {}, token.trim() || "\u2423"), mark, html("i", {}, number(score)));
+    return { node, mark, score };
   });
   const colours = ramp([...(about.low ? [about.against] : []), NEUTRAL, ...(about.high ? [about.for] : [])].concat(about.low || about.high ? [] : [NEUTRAL]));
   const legend = scaleLegend(colours, about.low && about.high ? "0" : "");
   legend.say(...about.labels);
   const sanity = html("div", { class: "sanity" });
+  const marker = html("i", { class: "marker", hidden: true, "aria-hidden": "true" });
+  const unit = about.unit && html("button", { type: "button", class: "unit", "aria-pressed": "false", onclick: () => (look("unit", about.unit), choose(root, "unit", about.unit)) }, "Show the unit");
 
   const root = html("div", { class: "lens lens-heatmap", role: "region", "aria-label": "Heat map", "data-lm-suppress-shortcuts": "true" },
     html("article", { class: "page" },
-      html("header", {}, html("p", { class: "crumbs" }, about.model), html("h1", { dir: "auto", title: about.target }, about.target), html("p", { class: "how" }, about.how)),
+      html("header", {}, html("p", { class: "crumbs" }, about.model), html("h1", { dir: "auto", title: about.target }, about.target), html("p", { class: "how" }, about.how, unit)),
       notice,
       html("div", { class: "body" },
-        html("section", { "aria-label": "Map" }, heat ? html("div", { class: "frame", onpointermove: under, onpointerleave: paint }, canvas) : html("ul", { class: "chips", "aria-label": "Tokens" }, ...chips.map(({ node }) => node)), legend.node, readout),
+        html("section", { "aria-label": "Map" }, heat ? html("div", { class: "frame", tabindex: 0, role: "group", "aria-label": "Places of the picture: arrow keys walk, and other views follow", onpointermove: under, onpointerleave: paint, onclick: clicked, onkeydown: keys }, canvas, marker) : html("ul", { class: "chips", "aria-label": "Tokens" }, ...chips.map(({ node }) => html("li", {}, node))), legend.node, readout),
         html("section", { class: "side", "aria-label": "Settings and numbers" },
           html("div", { class: "settings" }, heat && html("label", {}, html("span", {}, "Map over picture"), blend), html("label", {}, html("span", {}, "Hide below ", cut), threshold)),
           html("h2", {}, "What it explains"), html("p", {}, about.numbers),
@@ -89,6 +93,68 @@ function render({ model, el }) {
     if (!heat) readout.textContent = `${left} of ${chips.length} tokens drawn.`;
   }
 
+  // -- what is chosen, here and in other views
+
+  // A picture, a text or a unit: this view is about it, or not.
+  function look(kind, id) {
+    root.toggleAttribute("data-chosen", Boolean(id) && about[kind] === id);
+    if (unit) unit.setAttribute("aria-pressed", String(kind === "unit" && about.unit === id));
+  }
+
+  // A place, in shares of the picture; null lets go.
+  function mark(row, column, rows, columns) {
+    marker.hidden = false;
+    for (const [side, value] of [["top", row / rows], ["left", column / columns], ["height", 1 / rows], ["width", 1 / columns]]) marker.style[side] = `${100 * value}%`;
+    const [top, bottom] = [row, row + 1].map((v) => Math.round((v / rows) * height)), [left, right] = [column, column + 1].map((v) => Math.round((v / columns) * width));
+    let sum = 0;
+    for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) sum += heat[y * width + x];
+    const mean = sum / Math.max(1, (bottom - top) * (right - left));
+    readout.textContent = `Row ${row + 1} of ${rows}, column ${column + 1} of ${columns}: about ${number((mean / 127) * about.most, 2)} a pixel`;
+    const [own, across] = about.grid;
+    here = [Math.floor(((row + 0.5) / rows) * own), Math.floor(((column + 0.5) / columns) * across)];
+  }
+
+  function point(row, column) {
+    const [rows, columns] = about.grid;
+    mark(row, column, rows, columns);
+    look("image", about.image);
+    choose(root, "image", about.image);
+    choose(root, "token", placeIn(about.image, row, column, rows, columns));
+  }
+
+  function clicked(event) {
+    const box = canvas.getBoundingClientRect(), [rows, columns] = about.grid;
+    const at = (share, count) => Math.min(count - 1, Math.max(0, Math.floor(share * count)));
+    point(at((event.clientY - box.top) / box.height, rows), at((event.clientX - box.left) / box.width, columns));
+  }
+
+  function keys(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const [rows, columns] = about.grid, [row, column] = here ?? [Math.floor((rows - 1) / 2), Math.floor((columns - 1) / 2)];
+    const to = { ArrowUp: [row - 1, column], ArrowDown: [row + 1, column], ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1], Enter: [row, column], " ": [row, column] }[event.key];
+    if (event.key === "Escape") [marker.hidden, here] = [true, null], paint();
+    else if (to) point(Math.min(rows - 1, Math.max(0, to[0])), Math.min(columns - 1, Math.max(0, to[1])));
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  function press(i) {
+    chips.forEach(({ node }, j) => node.setAttribute("aria-pressed", String(i === j)));
+  }
+  function say(i) {
+    press(i);
+    look("text", about.text);
+    choose(root, "text", about.text);
+    choose(root, "token", wordIn(about.text, i, words[i][0]));
+  }
+
+  function hear(id) {
+    const told = tokenOf(id);
+    if (told?.place && heat && told.owner === about.image) mark(...told.place);
+    else if (told?.word !== undefined && told.owner === about.text && words[told.number]?.[0] === told.word) press(told.number);
+  }
+
   function under(event) {
     const box = canvas.getBoundingClientRect();
     const x = Math.floor(((event.clientX - box.left) / box.width) * width), y = Math.floor(((event.clientY - box.top) / box.height) * height);
@@ -124,11 +190,13 @@ function render({ model, el }) {
   const changes = { sanity: check, notice: said, blend: follow, threshold: follow };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
   el.addEventListener("lens:gone", check);
+  const links = [...["image", "text", "unit"].map((kind) => whenChosen(root, kind, (id) => look(kind, id))), whenChosen(root, "token", hear)];
   check();
   paint();
   if (image) bitmap(image).then((found) => ((ground = grey(found)), paint()));
   return () => {
     el.removeEventListener("lens:gone", check);
+    links.forEach((unlink) => unlink());
     for (const [name, act] of Object.entries(changes)) model.off(`change:${name}`, act);
   };
 }

@@ -17,6 +17,7 @@ from lens.errors import BadInput
 from lens.widgets import host
 from lens.widgets.atlas import webp
 from lens.widgets.esm import module
+from lens.widgets.link import named, place
 from lens.widgets.theme import styles
 from lens.widgets.view import View
 
@@ -24,6 +25,8 @@ HERE = Path(__file__).parent
 
 #: How many places the table of numbers lists.
 LISTED = 20
+#: More places than these in a row are not walked through one by one.
+WALKED = 32
 
 
 class HeatMap(View):
@@ -117,6 +120,8 @@ def heatmap(attribution: Attribution) -> HeatMap:
 
 def _about(attribution: Attribution) -> dict[str, Any]:
     low, high, _ = ends(attribution.values)
+    picture, text = attribution.picture, attribution.scores is not None
+    site, _, unit = attribution._unit.rpartition("/")
     left, right = labels(attribution)
     return {
         "target": attribution.target,
@@ -130,6 +135,10 @@ def _about(attribution: Attribution) -> dict[str, Any]:
         "against": list(AGAINST),
         "for": list(FOR),
         "checkable": attribution._ask is not None,
+        "image": "" if picture is None else named(picture),
+        "text": attribution._read if text else "",
+        "unit": f"{place(site)}/{unit}" if site else "",
+        "grid": _walked(attribution),
     }
 
 
@@ -143,6 +152,14 @@ def _picture(attribution: Attribution) -> dict[str, Any]:
         "width": attribution.heat.shape[1],
         "heat": signed_bytes(attribution.heat).tobytes(),
     }
+
+
+def _walked(attribution: Attribution) -> list[int]:
+    """Give the rows and columns that are walked through: the map's own, or patches of pixels."""
+    places = attribution.places
+    if attribution.heat is None or places is None:
+        return []
+    return [side if side <= WALKED else WALKED // 2 for side in places.shape]
 
 
 def signed_bytes(heat: Float[np.ndarray, "height width"]) -> np.ndarray:

@@ -40,7 +40,7 @@ function render({ model, el }) {
           const bar = html("i", { "aria-hidden": "true" });
           bar.style.width = `${Math.max(2, (100 * site.units) / widest)}%`;
           const badge = site.multimodal ? html("em", { title: `${site.multimodal.count} multimodal units` }, `${site.multimodal.count} multimodal`) : site.activity ? html("em", {}, "captured") : null;
-          const button = html("button", { type: "button", tabindex: -1, "data-site": site.name, "data-kind": site.kind, title: site.name, onclick: () => pick(site.name), onkeydown: (event) => keys(event, mine) },
+          const button = html("button", { type: "button", tabindex: -1, "data-site": site.name, "data-kind": site.kind, title: site.name, onclick: () => (pick(site.name), choose(root, "site", site.place)), onkeydown: (event) => keys(event, mine) },
             html("span", {}, html("bdi", {}, own(site)), badge), html("small", {}, `${site.units.toLocaleString("en")} ${site.layout.startsWith("N") && site.layout.includes("Q") ? "heads" : "units"}`), bar);
           buttons.set(site.name, button);
           return html("li", { class: MAIN.includes(site.kind) && site.kind !== "block" ? "main" : site.kind === "block" ? "" : "part" }, button);
@@ -73,7 +73,7 @@ function render({ model, el }) {
     if (!["ArrowUp", "ArrowDown", "Home", "End"].includes(event.key)) return;
     event.preventDefault();
     event.stopPropagation();
-    if (to) (pick(to.name), buttons.get(to.name)?.focus());
+    if (to) (pick(to.name), choose(root, "site", to.place), buttons.get(to.name)?.focus());
   }
 
   // Bars of how many units have which mean activation.
@@ -123,12 +123,15 @@ function render({ model, el }) {
     point(name, false);
   }
 
-  const unlink = whenChosen(root, "unit", hear);
+  const links = [whenChosen(root, "unit", hear), whenChosen(root, "site", (name) => {
+    const site = sites.find((one) => one.place === name || one.name === name);
+    if (site) pick(site.name);
+  })];
   model.on("change:chosen", show);
   list();
   show();
   return () => {
-    unlink();
+    links.forEach((unlink) => unlink());
     model.off("change:chosen", show);
   };
 }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int
 
 from lens.projection.nearness import nearest
 from lens.widgets.atlas import atlas
+from lens.widgets.map.linking import Links, spread
 from lens.widgets.map.traits import moved
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def archive(proj: Projection, pictures: int) -> dict[str, Any]:
         **_neighbours(proj),
         **_words(proj),
         **_pictures(proj, pictures),
+        "units": _units(proj),
+        "grouped": _grouped(proj),
     }
     if found["names"] == found["ids"]:
         found["names"] = []
@@ -58,14 +60,30 @@ def _words(proj: Projection) -> dict[str, Any]:
     return {"words": words, "hits": hits.astype("<u4").tobytes(), "each": each}
 
 
+def _units(proj: Projection) -> dict[str, int]:
+    """The points that are units, by what other views call them."""
+    links = Links(proj)
+    return {links.of(int(i)): int(i) for i in np.flatnonzero(proj.points.kinds == "unit")}
+
+
+def _grouped(proj: Projection) -> bytes:
+    """Each point's cluster by its row in the table of clusters, two bytes; 65,535 is none."""
+    numbers = proj.clusters["cluster"].to_numpy(np.int64)
+    rows = np.full(numbers.max(initial=-1) + 2, 65_535, "<u2")
+    rows[numbers] = np.arange(len(numbers))
+    return rows[proj.cluster_numbers].tobytes()  # the last one stands for -1
+
+
 def _pictures(proj: Projection, most: int) -> dict[str, Any]:
     """As many pictures as fit, spread evenly over the points that have one."""
-    chosen, images = _spread(np.flatnonzero(proj.points.rows >= 0), most), []
+    chosen, images = spread(np.flatnonzero(proj.points.rows >= 0), most), []
+    links, marks = Links(proj), bytearray()
     there: list[int] = []
     for point in chosen:
         picture = proj.points.picture(int(point))
         if picture is not None:
             there.append(int(point))
+            marks += bytes.fromhex(links.of_picture(picture))
             images.append(np.asarray(picture.convert("RGB").resize((TILE, TILE))))
     sheets = [
         atlas(images[start : start + PAGE], tile=TILE, columns=COLUMNS)["image"]
@@ -77,10 +95,5 @@ def _pictures(proj: Projection, most: int) -> dict[str, Any]:
         "columns": COLUMNS,
         "page": PAGE,
         "tiles": np.asarray(there, "<u4").tobytes(),
+        "marks": bytes(marks),
     }
-
-
-def _spread(points: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
-    if len(points) <= most:
-        return points
-    return points[np.linspace(0, len(points) - 1, max(most, 0)).round().astype(int)]

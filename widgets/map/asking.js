@@ -39,11 +39,14 @@ export function asker(model) {
     for (const { clock } of waiting.values()) clearTimeout(clock);
     waiting.clear();
   };
-  return { ask: model.get("offline") ? archived(model.get("archive")) : kernel, end };
+  return { ask: model.get("offline") ? archived(model.get("archive"), model.get("clusters")) : kernel, end };
 }
 
-function archived(archive) {
+function archived(archive, clusters) {
   const near = longs(archive.near), hits = longs(archive.hits), tiles = longs(archive.tiles);
+  const marks = bytes(archive.marks), grouped = shorts(archive.grouped), wide = marks.length / Math.max(1, tiles.length);
+  const mark = (i) => [...marks.subarray(wide * i, wide * (i + 1))].map((one) => one.toString(16).padStart(2, "0")).join("");
+  const units = new Map(Object.entries(archive.units)), unitAt = new Map([...units].map(([id, point]) => [point, id]));
   const slot = new Map([...tiles].map((point, i) => [point, i]));
   const done = [], undone = [];
   for (const [label, points] of archive.labels) done.push([label, longs(points)]);
@@ -82,7 +85,17 @@ function archived(archive) {
     undo() { if (done.length) undone.push(done.pop()); return told(); },
     redo() { if (undone.length) done.push(undone.pop()); return told(); },
     moved: () => ({ own: archive.moved }),
-    find: ({ what, id }) => ({ point: archive.ids.findIndex((own, i) => own === id && kind(i) === what) }),
+    find({ what, id }) {
+      const tile = what === "image" ? tiles.findIndex((_, i) => mark(i) === id) : -1;
+      const named = what === "unit" ? units.get(id) ?? -1 : tile < 0 ? -1 : tiles[tile];
+      // Whatever has no other name is called by its id.
+      return { point: named >= 0 || what === "unit" ? named : archive.ids.findIndex((own, i) => own === id && kind(i) === what && !slot.has(i)) };
+    },
+    link: ({ point }) => ({ what: kind(point), id: slot.has(point) ? mark(slot.get(point)) : unitAt.get(point) ?? archive.ids[point] }),
+    cluster({ name }) {
+      const own = new Set(clusters.flatMap((one, i) => (one.name === name ? [i] : [])));
+      return { own: Uint32Array.from([...grouped.keys()].filter((i) => own.has(grouped[i]))) };
+    },
     csv() {
       const cell = (text) => `"${String(text).replaceAll('"', '""')}"`;
       const rows = [...given()].flatMap(([label, own]) => [...own].map((i) => [i, archive.ids[i], label]));

@@ -45,10 +45,13 @@ function render({ model, el }) {
   const pick = html("select", { "aria-label": "Colour by", onchange: () => recolour(pick.value) });
   const asking = html("input", { type: "search", placeholder: model.get("reads") || model.get("offline") ? "Search" : "Search by meaning", "aria-label": "Search", autocomplete: "off" });
   const found = html("div", { class: "found" });
+  const file = html("input", { type: "file", accept: "image/*", hidden: true, tabindex: -1, "aria-label": "An image to search by", onchange: () => seek(file.files[0]) });
+  const seeing = !model.get("offline") && !model.get("reads");
   const key = html("div", { class: "key" });
   const naming = html("input", { type: "text", placeholder: "Label these points", "aria-label": "Label for the selected points", maxlength: 200, autocomplete: "off" });
   const chosen = html("p", { class: "count" });
   const labels = html("ol", { class: "labels" });
+  const alike = html("div", { class: "more" }, button("Find alike", "The nearest points in the original space", () => present(ask("near", { point: selected[0], k: 60 }), "Nearest in the original space.")));
   const [undo, redo] = [["Undo", "undo"], ["Redo", "redo"]].map(([name, kind]) => button(name, `${name} the last label`, () => told(ask(kind))));
   const home = button("Save labels", "Save the labels as CSV", takeHome, { hidden: !model.get("offline") });
   const give = html("div", { class: "give" }, naming, button("Label", "Give this label to the selected points", label));
@@ -56,8 +59,9 @@ function render({ model, el }) {
   const list = table(rowsOf, cells, () => [model.get("colour").name, "neighbours kept"].slice(0, moved ? 2 : 1), (i) => { select([i], "new"); map.show([i]); });
   const rows = html("details", { class: "table", ontoggle: fillTable }, html("summary", {}, "The points as a table"), list.view);
 
-  const root = html("article", { class: "lens lens-map", "data-lm-suppress-shortcuts": "true", onkeydown: keys, "aria-label": "Embedding map" });
-  const map = stage(root, places, `${about.method} map of ${many(n, "point")}`, { hover, select, moved: settled, mode: pressed }, {
+  const root = html("article", { class: "lens lens-map", "data-lm-suppress-shortcuts": "true", onkeydown: keys, "aria-label": "Embedding map",
+    ondragover: (event) => seeing && event.preventDefault(), ondrop: (event) => seeing && (event.preventDefault(), seek(event.dataTransfer.files[0])) });
+  const map = stage(root, places, `${about.method} map of ${many(n, "point")}`, { hover, select, moved: settled, mode: pressed, cluster }, {
     help: `${own}-help`,
     colours: () => ink,
     picture: (i) => pictures.get(i),
@@ -76,8 +80,8 @@ function render({ model, el }) {
     html("div", { class: "body" }, map.box,
       html("aside", {},
         part("colours", "Colour", pick, key, html("label", { class: "check" }, names, "Names of clusters")),
-        part("search", "Search", html("div", { class: "ask" }, asking, button("Find", "Search", search)), found),
-        part("selection", "Selection and labels", chosen, give, labels, html("div", { class: "history" }, undo, redo, home)),
+        part("search", "Search", html("div", { class: "ask" }, asking, button("Find", "Search", search), seeing && button("Image\u2026", "Search by an image, or drop one here", () => file.click())), seeing && file, found),
+        part("selection", "Selection and labels", chosen, alike, give, labels, html("div", { class: "history" }, undo, redo, home)),
         quality(about, fade))),
     rows, help, spoken);
   el.replaceChildren(root);
@@ -184,13 +188,30 @@ function render({ model, el }) {
     hold(Uint32Array.from(now).sort());
     model.set("selected", new DataView(selected.buffer));
     model.save_changes();
-    if (clicked >= 0 && how === "new") rowsOf([clicked]).then(([row]) => row && choose(root, row.kind, row.id));
+    if (clicked >= 0 && how === "new") tell(clicked);
+  }
+
+  // What is chosen here, as every view calls it.
+  async function tell(point) {
+    const [found] = (await ask("link", { point }).catch(() => null)) ?? [];
+    if (found) choose(root, found.what, found.id);
+  }
+
+  async function cluster(name, how = "new", telling = true) {
+    if (!model.get("clusters").some((one) => one.name === name)) return;
+    const answer = await attempt(ask("cluster", { name }));
+    if (!answer) return;
+    const points = [...(answer[0].own ?? longs(answer[1][0]))];
+    select(points, how);
+    if (telling) choose(root, "cluster", name);
+    else if (points.length) map.show(points);
   }
 
   function hold(points) {
     selected = points;
     chosen.textContent = selected.length ? `${many(selected.length, "point")} selected` : "Nothing is selected: click, or drag with the lasso (L) or the rectangle (R).";
     give.hidden = !selected.length;
+    alike.hidden = selected.length !== 1;
     marks();
     fillTable();
   }
@@ -248,22 +269,34 @@ function render({ model, el }) {
 
   async function search() {
     const text = asking.value.trim();
-    const answer = await attempt(ask("search", { text }));
-    if (!answer) return;
+    const answer = await present(ask("search", { text }));
+    if (!answer?.[0].points.length) return;
+    const meant = answer[0].by === "meaning";
+    if (meant && !model.get("offline")) found.querySelector(".more").append(button("Colour by this", `Colour by how near each point is to ${text.slice(0, 100)}`, () => recolour(`"${text}"`)));
+    found.append(html("p", { class: "hint" }, meant ? "Best first, by likeness in the joint space." : "Found by what the points are called."));
+  }
+
+  async function seek(image) {
+    if (!image || !seeing) return;
+    file.value = "";
+    await present(ask("resembling", {}, [await image.arrayBuffer()]), `Most like ${image.name.slice(0, 60)}, by likeness in the joint space.`);
+  }
+
+  // The points of an answer, as pictures and names to choose from.
+  async function present(asked, hint) {
+    const answer = await attempt(asked);
+    if (!answer) return null;
     hits = answer[0].points;
-    if (!hits.length) return void found.replaceChildren(html("p", { class: "hint" }, "Nothing is called that."));
+    if (!hits.length) return found.replaceChildren(html("p", { class: "hint" }, "Nothing is called that.")), answer;
     const best = hits.slice(0, 8);
     const [shown] = await Promise.all([rowsOf(best), picturesOf(best)]);
     const show = html("ol", {}, ...best.map((i, j) => {
       const picture = pictures.get(i), name = shown[j]?.name ?? `point ${i}`;
       return html("li", {}, button(picture ? painted(40, 40, (pen) => pen.drawImage(picture[0], picture[1], picture[2], picture[3], picture[3], 0, 0, 40, 40), { "aria-hidden": "true" }) : html("bdi", {}, name.slice(0, 60)), `Show ${name.slice(0, 100)} on the map`, () => { select([i], "new"); map.show([i]); }));
     }));
-    const phrase = `"${text}"`;
-    const live = answer[0].by === "meaning" && !model.get("offline");
-    found.replaceChildren(show, html("div", { class: "more" },
-      button(`Select the best ${hits.length}`, "Select the search\u2019s points", () => { select(hits, "new"); map.show(hits); }),
-      live ? button("Colour by this", `Colour by how near each point is to ${text.slice(0, 100)}`, () => recolour(phrase)) : ""),
-      html("p", { class: "hint" }, answer[0].by === "meaning" ? "Best first, by likeness in the joint space." : "Found by what the points are called."));
+    found.replaceChildren(show, html("div", { class: "more" }, button(`Select the best ${hits.length}`, "Select the search\u2019s points", () => { select(hits, "new"); map.show(hits); })),
+      hint ? html("p", { class: "hint" }, hint) : "");
+    return answer;
   }
 
   // -- colours
@@ -354,10 +387,11 @@ function render({ model, el }) {
   for (const node of [document.documentElement, document.body, el]) theme.observe(node, worn);
   const meet = (what) => async (id) => {
     const answer = await ask("find", { what, id }).catch(() => null);
-    if (answer?.[0].point >= 0) { hold(Uint32Array.of(answer[0].point)); map.show([answer[0].point]); }
+    const point = answer?.[0].point ?? -1;
+    if (point >= 0 && (selected.length !== 1 || selected[0] !== point)) { select([point], "new"); map.show([point]); }
   };
   const links = [...["image", "unit", "text"].map((what) => whenChosen(root, what, meet(what))),
-    whenChosen(root, "cluster", (name) => { const own = model.get("clusters").find((cluster) => cluster.name === name); if (own) map.look(own.x / 65535, own.y / 65535); })];
+    whenChosen(root, "cluster", (name) => cluster(name, "new", false))];
   colours();
   labelled();
   hold(longs(model.get("selected")));

@@ -45,7 +45,8 @@ export function lookup({ categories, none, ramp }, number) {
 
 function glPainter(places) {
   const sheet = document.createElement("canvas");
-  const gl = sheet.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true });
+  // A part of the points is added to those of earlier frames, which are kept.
+  const gl = sheet.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true, preserveDrawingBuffer: true });
   if (!gl) return null;
   const program = gl.createProgram();
   for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
@@ -71,64 +72,77 @@ function glPainter(places) {
   buffer("at", places, gl.STATIC_DRAW, (slot) => gl.vertexAttribPointer(slot, 2, gl.UNSIGNED_SHORT, true, 0, 0));
   const code = buffer("code", new Uint8Array(n), gl.DYNAMIC_DRAW, bytes);
   const mark = buffer("mark", new Uint8Array(n), gl.DYNAMIC_DRAW, bytes);
+  let selected = 0;
+  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+  const pick = (marks) => {
+    const own = new Uint32Array(marks.reduce((sum, one) => sum + (one & 1), 0));
+    selected = 0;
+    marks.forEach((one, i) => one & 1 && (own[selected++] = i));
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, own, gl.DYNAMIC_DRAW);
+  };
   gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
   for (const side of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, side, gl.NEAREST);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   return {
-    kind: "webgl2",
+    kind: "webgl2", sheet,
     lost: (act) => sheet.addEventListener("webglcontextlost", (event) => (event.preventDefault(), act())),
     back: (act) => sheet.addEventListener("webglcontextrestored", act),
     lose: () => gl.getExtension("WEBGL_lose_context")?.loseContext(),
-    code, mark,
+    code,
+    mark: (fresh) => (mark(fresh), pick(fresh)),
     table: (bytes256) => gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, bytes256),
-    draw(pen, { x, y, k }, { width, height, ratio, size, alpha, chosen, part }) {
+    draw({ x, y, k }, { width, height, ratio, size, alpha, chosen, moving, part, parts }) {
       const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+      const first = Math.floor((n * part) / parts), last = Math.min(n, Math.floor((n * (part + 1)) / parts));
       if (sheet.width !== w || sheet.height !== h) Object.assign(sheet, { width: w, height: h });
       gl.viewport(0, 0, w, h);
       gl.clearColor(0, 0, 0, 0);
-      gl.clear(gl.COLOR_BUFFER_BIT);
+      if (part === 0) gl.clear(gl.COLOR_BUFFER_BIT);
       gl.uniform2f(uniforms.scale, (2 * k) / width, (2 * k) / height);
       gl.uniform2f(uniforms.shift, (-2 * k * x) / width, (-2 * k * y) / height);
       gl.uniform1f(uniforms.size, size * ratio);
       gl.uniform1f(uniforms.alpha, alpha);
       gl.uniform1i(uniforms.dimmed, chosen ? 1 : 0);
       gl.uniform1i(uniforms.only, 0);
-      gl.drawArrays(gl.POINTS, 0, part);
-      if (chosen) {                       // what is selected lies on top
+      gl.drawArrays(gl.POINTS, first, last - first);
+      if (chosen && (moving || last === n)) {  // what is selected lies on top
         gl.uniform1i(uniforms.only, 1);
-        gl.drawArrays(gl.POINTS, 0, n);
+        gl.drawElements(gl.POINTS, moving ? Math.min(selected, last) : selected, gl.UNSIGNED_INT, 0);
       }
-      pen.drawImage(sheet, 0, 0, width, height);
     },
   };
 }
 
 function flatPainter(places) {
   const n = places.length / 2;
+  const sheet = document.createElement("canvas"), pen = sheet.getContext("2d");
   let codes = new Uint8Array(n), marks = new Uint8Array(n), table = new Uint8Array(1024), order = null;
   const sorted = () => order ??= Uint32Array.from({ length: n }, (_, i) => i).sort((a, b) => codes[a] - codes[b]);
   return {
-    kind: "canvas",
+    kind: "canvas", sheet,
     lost() {}, back() {}, lose() {},
     code: (fresh) => ((codes = fresh), (order = null)),
     mark: (fresh) => (marks = fresh),
     table: (fresh) => (table = fresh),
-    draw(pen, { x, y, k }, { width, height, size, alpha, chosen, part }) {
-      const step = Math.max(1, Math.ceil(n / part));
-      for (const only of chosen ? [false, true] : [false]) {
+    draw({ x, y, k }, { width, height, ratio, size, alpha, chosen, moving, part, parts }) {
+      const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+      if (sheet.width !== w || sheet.height !== h) Object.assign(sheet, { width: w, height: h });
+      pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+      if (part === 0) pen.clearRect(0, 0, width, height);
+      for (const only of chosen && (moving || part + 1 >= parts) ? [false, true] : [false]) {
         const r = only ? size * 0.7 + 0.5 : size / 2;
-        let last = -1;
-        for (let j = 0; j < n; j += only ? 1 : step) {
+        let before = -1;
+        for (let j = only ? 0 : part; j < n; j += only ? 1 : Math.ceil(parts)) {
           const i = sorted()[j], own = (marks[i] & 1) !== 0;
           if (only && !own) continue;
           const left = width / 2 + (places[2 * i] / 65535 - x) * k, top = height / 2 - (places[2 * i + 1] / 65535 - y) * k;
           if (left < -r || top < -r || left > width + r || top > height + r) continue;
           const style = codes[i] * 4 + (own ? 3 : marks[i] & 2 ? 1 : 0);
-          if (style !== last) {
+          if (style !== before) {
             pen.fillStyle = `rgb(${table.subarray(4 * codes[i], 4 * codes[i] + 3).join(" ")})`;
             pen.globalAlpha = only ? 1 : alpha * (chosen && !own ? 0.22 : 1) * (marks[i] & 2 && !own ? 0.12 : 1);
-            last = style;
+            before = style;
           }
           if (r < 1.6) pen.fillRect(left - r, top - r, 2 * r, 2 * r);
           else pen.fill(new Path2D(`M${left - r} ${top}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`));
@@ -165,6 +179,7 @@ export function painter(places, changed) {
   const put = (name, values) => { given[name] = values; brush[name](values); };
   return {
     get kind() { return brush.kind; },
+    get sheet() { return brush.sheet; },
     code: (values) => put("code", mixed(values)),
     mark: (values) => put("mark", mixed(values)),
     table: (values) => put("table", values),

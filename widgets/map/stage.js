@@ -7,14 +7,15 @@ import { grid } from "./places.js";
 const CLOSEST = 400;          // times as near as the whole map
 const PICTURED = 70;          // this few points in sight are shown as pictures
 const REACH = 14;             // pixels from the pointer to a point
-const SLOW = 40;              // milliseconds a frame may take before moving draws a part of the points
+const SLOW = 40, QUICK = 22;  // milliseconds a frame may take before moving draws fewer points; and may draw more
+const FEW = 40_000;           // points that are drawn at once before it is known how fast the machine is
 
 const oneLine = (text, most) => {
   const flat = text.replace(/\s+/g, " ").trim(), letters = [...flat];
   return letters.length > most ? `${letters.slice(0, most - 1).join("")}\u2026` : flat;
 };
 
-// tell: {hover(i, spoken), select(points, how), moved(), mode(name)}; want: what the drawing needs to know.
+// tell: {hover(i, spoken), select(points, how), moved(), mode(name), cluster(name)}; want: what the drawing needs to know.
 export function stage(root, places, said, tell, want) {
   const n = places.length / 2;
   const base = html("canvas", { class: "base", "aria-hidden": "true" });
@@ -24,7 +25,10 @@ export function stage(root, places, said, tell, want) {
   let [width, height, ratio] = [0, 0, 1];
   let eye = { x: 0.5, y: 0.5, k: 1 }, nearest = 1;
   let mode = "pan", drag = null, line = null, hover = -1, lines = [], byKeys = false;
-  let asked = 0, hurry = false, calm = 0, last = 0, portion = 1, marks = new Uint8Array(n), count = 0, ended = false;
+  let asked = 0, hurry = false, calm = 0, marks = new Uint8Array(n), count = 0, ended = false;
+  // How many points a frame draws; which part of all of them is next, of how many; whether nothing is seen yet.
+  let some = Math.min(n, FEW), part = 0, parts = 1, bare = true;
+  const fingers = new Map(), called = [];
 
   // -- where things are
 
@@ -66,7 +70,17 @@ export function stage(root, places, said, tell, want) {
 
   // -- drawing
 
-  const draw = () => { if (!asked && !ended) asked = requestAnimationFrame(paint); };
+  const touch = () => { if (!asked && !ended) asked = requestAnimationFrame(paint); };
+  const draw = () => { part = 0; touch(); };
+
+  // The next frame comes when this one is done: late, where there was too much to draw.
+  function judge(start) {
+    requestAnimationFrame(() => {
+      const took = performance.now() - start;
+      if (took > SLOW) some = Math.max(Math.min(n, FEW / 2), Math.floor(some * Math.max(0.4, 30 / took)));
+      else if (took < QUICK) some = Math.min(n, Math.ceil(some * 1.5));
+    });
+  }
 
   function paint() {
     asked = 0;
@@ -80,21 +94,31 @@ export function stage(root, places, said, tell, want) {
       nearest = Math.max(1, Math.min(width, height) - 56);
       eye = first ? { x: 0.5, y: 0.5, k: nearest } : { ...eye, k: nearest * before };
       if (first) setTimeout(tell.moved);
+      [bare, part] = [true, 0];
     }
-    const start = performance.now();
-    const pen = base.getContext("2d");
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, width, height);
     const near = n ? sight(PICTURED + 1) : [];
     const few = near.length <= PICTURED && zoom() > 1.2 || n <= 30;
     const size = Math.min(16, Math.max(1.6, 26 * Math.max(n, 1) ** -0.22) * zoom() ** 0.35);
     const alpha = Math.min(0.95, Math.max(0.22, 2.4 * Math.max(n, 1) ** -0.15) * zoom() ** 0.4);
-    // While moving, as many points as the machine draws in time; at rest, all of them.
-    if (hurry && start - last < 500) portion = start - last > 1.3 * SLOW ? portion * 0.75 : Math.min(1, portion * 1.15);
-    portion = Math.max(portion, Math.min(1, 20000 / Math.max(n, 1)));
-    last = start;
-    const part = hurry ? Math.ceil(n * portion) : n;
-    if (n) dots.draw(pen, eye, { width, height, ratio, size, alpha, chosen: count > 0, part: Math.min(n, part) });
+    if (n && part < parts) {
+      // While moving, as many points as the machine draws in time; at rest all of them, part by part, and seen when they are all there.
+      const start = performance.now(), pen = base.getContext("2d");
+      if (part === 0) parts = hurry ? n / some : Math.ceil(n / some);
+      const thin = hurry && parts > 1, look = { width, height, ratio, chosen: count > 0, moving: hurry, part, parts };
+      look.size = thin ? size * Math.min(1.5, parts ** 0.15) : size;
+      look.alpha = thin ? 1 - (1 - alpha) ** Math.min(4, parts) : alpha;
+      dots.draw(eye, look);
+      part = hurry ? parts : part + 1;
+      if (part >= parts) base.dataset.points = hurry ? Math.floor(n / parts) : n;
+      if (bare || part >= parts) {
+        pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+        pen.clearRect(0, 0, width, height);
+        pen.drawImage(dots.sheet, 0, 0, width, height);
+      }
+      if (hurry || parts > 1) judge(start);
+      if (part < parts) touch();
+      else bare = false;
+    }
     base.dataset.renderer = dots.kind;
     overlay(near, few);
   }
@@ -113,6 +137,7 @@ export function stage(root, places, said, tell, want) {
       pen.fillStyle = ink;
       pen.fillText(text, x, y);
     };
+    called.length = 0;
     if (few) {
       const side = near.length < 16 ? 56 : 40;
       for (const i of near) {
@@ -135,6 +160,7 @@ export function stage(root, places, said, tell, want) {
         // The larger cluster's name comes first: none over another, and the same one not twice in a place.
         if (taken.some(([tx, ty, th, said]) => Math.abs(tx - px) < th + half && Math.abs(ty - py) < (said === text ? 60 : 18))) continue;
         taken.push([px, py, half, text]);
+        called.push({ name, px, py, half });
         words(text, px, py + 4, 12.5, 600);
       }
     }
@@ -194,7 +220,27 @@ export function stage(root, places, said, tell, want) {
     hover = i;
     lines = [];
     tell.hover(i, spoken);
-    draw();
+    touch();
+  }
+
+  const named = ([px, py]) => called.find((one) => Math.abs(px - one.px) < one.half && Math.abs(py - one.py) < 11)?.name;
+
+  // Two fingers: what lies under them stays under them.
+  function pinch() {
+    const [a, b] = fingers.values(), old = drag.two;
+    drag.two = { x: (a[0] + b[0]) / 2, y: (a[1] + b[1]) / 2, far: Math.max(10, Math.hypot(a[0] - b[0], a[1] - b[1])) };
+    if (!old) return;
+    pan(drag.two.x - old.x, drag.two.y - old.y);
+    magnify(drag.two.far / old.far, drag.two.x, drag.two.y);
+  }
+
+  function lift(event) {
+    const was = fingers.size;
+    fingers.delete(event.pointerId);
+    if (was < 2 || !fingers.size) return was > 1;
+    const [px] = fingers.values();  // one is left, and goes on as if it moved the map
+    drag = { px, from: px, far: Infinity };
+    return true;
   }
 
   const acts = {
@@ -203,37 +249,44 @@ export function stage(root, places, said, tell, want) {
       over.setPointerCapture(event.pointerId);
       byKeys = false;
       const px = spot(event);
+      fingers.set(event.pointerId, px);
       drag = { px, from: px, far: 0 };
-      if (mode !== "pan") line = [back(...px)];
+      line = null;
+      if (fingers.size === 2) { drag.far = Infinity; point(-1); pinch(); }
+      else if (fingers.size === 1 && mode !== "pan") line = [back(...px)];
     },
     pointermove(event) {
       const px = spot(event);
-      if (!drag) return point(under(px));
+      if (!drag) { over.toggleAttribute("data-named", Boolean(named(px))); return point(under(px)); }
+      if (fingers.has(event.pointerId)) fingers.set(event.pointerId, px);
+      if (fingers.size > 1) return fingers.size === 2 && pinch();
       drag.far = Math.max(drag.far, Math.hypot(px[0] - drag.from[0], px[1] - drag.from[1]));
-      if (line) { line.push(back(...px)); draw(); }
+      if (line) { line.push(back(...px)); touch(); }
       else if (drag.far > 3) { point(-1); pan(px[0] - drag.px[0], px[1] - drag.px[1]); }
       drag.px = px;
     },
     pointerup(event) {
+      if (lift(event)) return;
       const done = drag, drawn = line;
       const round = drawn && outline();
       drag = line = null;
       if (!done) return;
       if (drawn && done.far > 3) tell.select(at.inside(round), how(event));
       else if (done.far <= 3) {
-        const i = under(spot(event));
-        tell.select(i < 0 ? [] : [i], how(event), i);
+        const name = named(spot(event)), i = under(spot(event));
+        if (name) tell.cluster(name, how(event));
+        else tell.select(i < 0 ? [] : [i], how(event), i);
       }
-      draw();
+      touch();
     },
-    pointercancel() { drag = line = null; draw(); },
+    pointercancel(event) { if (!lift(event)) drag = line = null; touch(); },
     pointerleave() { if (!drag) point(-1); },
     wheel(event) {
       event.preventDefault();
       magnify(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0018)), ...spot(event));
     },
     dblclick(event) { magnify(2.2, ...spot(event)); },
-    blur() { byKeys = false; draw(); },
+    blur() { byKeys = false; touch(); },
   };
   for (const [name, act] of Object.entries(acts)) over.addEventListener(name, act, { passive: false });
 
@@ -257,14 +310,14 @@ export function stage(root, places, said, tell, want) {
   const watch = new ResizeObserver(draw);
   watch.observe(box);
   return {
-    box, over, draw, fit, show, look: (x, y) => move({ x, y, k: 4 * nearest }), keys, magnify, sight,
+    box, over, draw: touch, fit, show, keys, magnify, sight,
     get hover() { return hover; },
     get zoom() { return zoom(); },
     place: (i) => [across(at.x(i)), down(at.y(i)), width, height],
-    lines: (points) => { lines = points; draw(); },
+    lines: (points) => { lines = points; touch(); },
     point,
     mode: (name) => { mode = name; over.dataset.mode = name; tell.mode(name); },
-    cancel: () => { const busy = Boolean(line); drag = line = null; draw(); return busy; },
+    cancel: () => { const busy = Boolean(line); drag = line = null; touch(); return busy; },
     code: (codes) => { dots.code(codes); draw(); },
     table: (palette, number) => { dots.table(lookup(palette, number)); draw(); },
     mark: (fresh, chosen) => { marks = fresh; count = chosen; dots.mark(fresh); draw(); },

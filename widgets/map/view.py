@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets
 from jaxtyping import Int
+from PIL import Image
 
 from lens.errors import BadInput, LensError
+from lens.pictures import open_picture
 from lens.widgets import host
 from lens.widgets.atlas import atlas
 from lens.widgets.esm import module
 from lens.widgets.map import traits
 from lens.widgets.map.archive import archive
+from lens.widgets.map.linking import Links
 from lens.widgets.theme import styles
 from lens.widgets.view import View, save
 
@@ -70,6 +75,7 @@ class EmbeddingMap(View):
         """
         self.proj = proj
         self._kept = KEPT
+        self._links = Links(proj)
         positions = traits.placed(proj)
         first = traits.coloured(proj.colour(colour))
         super().__init__(
@@ -162,6 +168,14 @@ class EmbeddingMap(View):
         """Answer one question of the page; a mistake is answered with its sentence."""
         if not isinstance(message, Mapping) or message.get("kind") not in self._known:
             return
+        if message["kind"] == "find" and message.get("what") == "image":
+            # The pictures are opened the first time, and the notebook goes on meanwhile.
+            self._looking = Thread(target=self._reply, args=(message, buffers), daemon=True)
+            self._looking.start()
+        else:
+            self._reply(message, buffers)
+
+    def _reply(self, message: Mapping[str, Any], buffers: Any) -> None:
         try:
             body, sent = self._known[message["kind"]](self, message, buffers)
         except LensError as problem:
@@ -182,7 +196,8 @@ class EmbeddingMap(View):
         (point,) = self._points([message["point"]], 1)
         if len(self.proj) < 2:
             return {"points": [], "names": []}, []
-        found = self.proj.neighbours(point, 6)["point"].tolist()
+        k = min(int(message.get("k", 6)), ROWS)
+        found = self.proj.neighbours(point, k)["point"].tolist()
         return {"points": found, "names": [self.proj.points.names[i] for i in found]}, []
 
     def _pictures(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
@@ -206,6 +221,15 @@ class EmbeddingMap(View):
             return {"points": hits, "by": "name"}, []
         return {"points": self.proj.search(text, 60)["point"].tolist(), "by": "meaning"}, []
 
+    def _resembling(self, _message: Any, buffers: Any) -> tuple[dict[str, Any], list[bytes]]:
+        """Search by a picture that the page was given, as the bytes of its file."""
+        try:
+            picture = Image.open(BytesIO(bytes(buffers[0])))
+        except Image.UnidentifiedImageError as problem:
+            raise BadInput("That file is not a picture in any format that is known.") from problem
+        found = self.proj.search(open_picture(picture, "The picture"), 60)
+        return {"points": found["point"].tolist(), "by": "meaning"}, []
+
     def _label(self, message: Any, buffers: Any) -> tuple[dict[str, Any], list[bytes]]:
         self.proj.labels.add(message["label"], np.frombuffer(buffers[0], "<u4").astype(np.int64))
         return {}, []
@@ -225,21 +249,31 @@ class EmbeddingMap(View):
         return {}, [traits.moved(self.proj)]
 
     def _find(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
-        own, wanted = self.proj.points, (str(message["what"]), str(message["id"]))
-        pairs = zip(own.kinds.tolist(), own.ids, strict=True)
-        return {"point": next((i for i, pair in enumerate(pairs) if pair == wanted), -1)}, []
+        return {"point": self._links.find(str(message["what"]), str(message["id"]))}, []
+
+    def _link(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
+        (point,) = self._points([message["point"]], 1)
+        return {"what": str(self.proj.points.kinds[point]), "id": self._links.of(point)}, []
+
+    def _cluster(self, message: Any, _: Any) -> tuple[dict[str, Any], list[bytes]]:
+        table, own = self.proj.clusters, self.proj.cluster_numbers
+        numbers = table["cluster"][table["name"].astype(str) == str(message["name"])]
+        return {}, [np.flatnonzero(np.isin(own, numbers)).astype("<u4").tobytes()]
 
     _known = {  # noqa: RUF012 - what a page may ask, never changed
         "rows": _rows,
         "near": _near,
         "pictures": _pictures,
         "search": _search,
+        "resembling": _resembling,
         "label": _label,
         "labelled": _labelled_points,
         "undo": _undo,
         "redo": _redo,
         "moved": _moved,
         "find": _find,
+        "link": _link,
+        "cluster": _cluster,
     }
 
     def _points(self, asked: Any, most: int) -> list[int]:

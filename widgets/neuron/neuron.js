@@ -29,7 +29,7 @@ const table = (head, rows) => html("table", {},
 
 function render({ model, el }) {
   const charts = [];                       // [host, draw(width)] pairs, drawn again when the page changes width
-  let clock = null, typed = false;         // a number being typed is not overwritten by a card that comes
+  let clock = null, typed = false, chosen = "";  // a number being typed is not overwritten by a card that comes
 
   const listed = () => model.get("listed") ?? [];
   const current = () => model.get("index");
@@ -207,7 +207,8 @@ function render({ model, el }) {
     const slots = card.examples.map((example) => {
       const where = example.heat ? { ...example.heat, values: new Uint8Array(example.heat.values.buffer, example.heat.values.byteOffset, example.heat.values.byteLength) } : null;
       const spoken = `${example.concept}, ${example.rendering}, activation ${number(example.value)}` + (where ? `, most excited at the ${where.peak}` : "");
-      const thumb = html("div", { class: "thumb", role: "img", tabindex: 0, "aria-label": spoken });
+      const { called } = example, pick = () => (looked(called), choose(root, "image", called));
+      const thumb = html("div", { class: "thumb", tabindex: 0, "aria-label": spoken, ...(called ? { role: "button", "aria-pressed": String(called === chosen), "data-called": called, onclick: pick, onkeydown: (event) => [" ", "Enter"].includes(event.key) && (event.preventDefault(), pick()) } : { role: "img" }) });
       grid.append(html("li", {}, thumb, html("div", { class: "what", title: `${example.concept}, ${example.rendering}` }, html("b", {}, example.concept), html("i", {}, aligned(example.value)), html("span", {}, example.rendering))));
       return [thumb, where];
     });
@@ -218,6 +219,12 @@ function render({ model, el }) {
     const spread = slots.some(([, where]) => where);
     return section("excites", "What excites it", spread ? "Strongest stimuli. The outline is where the unit is above half of its peak; hover or focus one to dim the rest." : "Strongest stimuli.",
       spread && html("button", { type: "button", class: "where", "aria-pressed": String(root.hasAttribute("data-where")), "aria-keyshortcuts": "h", onclick: toggle }, "Show where ", html("kbd", {}, "H")), grid);
+  }
+
+  // The picture that was chosen, here or in another view.
+  function looked(called) {
+    chosen = called;
+    for (const thumb of body.querySelectorAll("[data-called]")) thumb.setAttribute("aria-pressed", String(thumb.dataset.called === called));
   }
 
   function responds({ responses, statistics }) {
@@ -291,7 +298,7 @@ function render({ model, el }) {
     show();
   };
   el.addEventListener("lens:gone", ended);
-  const unlink = whenChosen(root, "unit", hear);
+  const links = [whenChosen(root, "unit", hear), whenChosen(root, "image", looked)];
   let width = 0;
   const watch = new ResizeObserver(() => root.clientWidth !== width && ((width = root.clientWidth), redraw()));
   watch.observe(root);
@@ -299,8 +306,8 @@ function render({ model, el }) {
   draw();
   model.send({ kind: "open" });
   return () => {
-    unlink();
     el.removeEventListener("lens:gone", ended);
+    links.forEach((unlink) => unlink());
     watch.disconnect();
     clearInterval(clock);
     for (const [name, act] of Object.entries(changes)) model.off(`change:${name}`, act);

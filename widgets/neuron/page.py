@@ -12,7 +12,7 @@ from lens.errors import BadInput, UnitOutOfRange
 from lens.sites import Site, Unit
 from lens.widgets import host
 from lens.widgets.esm import module
-from lens.widgets.link import place
+from lens.widgets.link import named_for, place
 from lens.widgets.neuron.judgement import judging
 from lens.widgets.neuron.pictures import Draw, Pictures, drawing
 from lens.widgets.neuron.traits import card_traits
@@ -57,6 +57,7 @@ class NeuronPage(View):
         draw: Draw | None = None,
         labels: Mapping[int, str] | None = None,
         place: str = "",
+        called: Callable[[int], str] | None = None,
     ) -> None:
         """Build the page of one unit; `lens.neuron` knows where the data comes from.
 
@@ -72,8 +73,10 @@ class NeuronPage(View):
             The listed units, in order, with a word for each.
         place
             What its site is called where views tell each other of a choice.
+        called
+            Gives what a stimulus is called there, by its row.
         """
-        self._make_card = make_card
+        self._make_card, self._called = make_card, called
         self._cards: dict[int, dict[str, Any]] = {}
         self._pictures = Pictures(draw, self._deliver)
         first = self._card(index)
@@ -115,7 +118,7 @@ class NeuronPage(View):
 
     def _card(self, index: int) -> dict[str, Any]:
         if index not in self._cards:
-            self._cards[index] = card_traits(self._make_card(index))
+            self._cards[index] = card_traits(self._make_card(index), self._called)
         return self._cards[index]
 
     @traitlets.validate("index")
@@ -199,7 +202,7 @@ def neuron(
     >>> lens.neuron(site.unit(table.unit[0]), units=table.head(20))  # doctest: +SKIP
     """
     from lens.neurons.card import card
-    from lens.neurons.responses import responses
+    from lens.neurons.responses import pictures, responses
 
     if not isinstance(unit, Unit):
         hint = "; ask it for one, as in site.unit(0)" if isinstance(unit, Site) else ""
@@ -215,6 +218,7 @@ def neuron(
         draw,
         _labelled(measured, listed),
         place(site),
+        lambda row: named_for(site.model, pictures(measured.stimuli, [row])[0]),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from lens.neurons.card import Example, NeuronCard
 
 
-def card_traits(card: NeuronCard) -> dict[str, Any]:
-    """Give everything about one unit but its feature visualization."""
+def card_traits(card: NeuronCard, called: Callable[[int], str] | None = None) -> dict[str, Any]:
+    """Give everything about one unit but its feature visualization.
+
+    `called` gives what other views call the stimulus of a row.
+    """
     edges, counts, top = card.histogram
     return {
         "index": int(card.index),
@@ -28,7 +31,7 @@ def card_traits(card: NeuronCard) -> dict[str, Any]:
         "site": card.site,
         "n_units": int(card.n_units),
         "atlas": atlas([example.image for example in card.examples]),
-        "examples": [_example(example) for example in card.examples],
+        "examples": [_example(example, called) for example in card.examples],
         "responses": _responses(card.responses),
         "histogram": {
             "edges": [_plain(edge) for edge in edges],
@@ -64,7 +67,7 @@ def picture_traits(
     }
 
 
-def _example(example: Example) -> dict[str, Any]:
+def _example(example: Example, called: Callable[[int], str] | None) -> dict[str, Any]:
     heat = None
     if example.heat is not None and np.size(example.heat) > 1:
         grid = np.clip(np.nan_to_num(np.asarray(example.heat, dtype=np.float32)), 0, 1)
@@ -79,6 +82,7 @@ def _example(example: Example) -> dict[str, Any]:
         "rendering": str(example.rendering),
         "value": _plain(example.value),
         "heat": heat,
+        "called": called(example.row) if called and example.row >= 0 else "",
     }
 
 

@@ -4,7 +4,7 @@
 //   about      {model, site, place, n, columns: [{name, label, about, kind}], accepted, tests}
 //   texts      {column: {names, codes: uint32 a row}}
 //   numbers    {column: float64 a row}
-//   thumbs     sheets of tiles; made: a tile a row or -1; examples: `each` tiles a row
+//   thumbs     sheets of tiles; made: a tile a row or -1; examples: `each` tiles a row; called: what other views call a tile
 //   chosen     a unit's number or null; the page sets it, as it does
 //   order, search, sure   what is listed, and how
 
@@ -34,7 +34,8 @@ function render({ model, el }) {
   const unit = values.unit;
   const found = Array.from(unit, (index, row) => [index, ...about.columns.filter(({ kind }) => kind === "text").map(({ name }) => values[name][row])].join(" ").toLowerCase());
   const tested = "q" in values;
-  let listed = [], active = 0;
+  const called = (one) => thumbs.called?.[one];
+  let listed = [], active = 0, looked = "";
 
   // -- what stands around the rows
 
@@ -129,8 +130,8 @@ function render({ model, el }) {
     const cells = about.columns.map((column) => html("div", { role: "gridcell", class: column.kind, "data-column": column.name, title: column.name === "q" && values.p ? `p = ${probability(values.p[row])}` : null }, ...cell(column, row)));
     const pictures = [];
     if (made.length) pictures.push(html("div", { role: "gridcell", class: "thumbs" }, made[row] >= 0 && tile(made[row], { role: "img", "aria-label": "feature visualization" })));
-    if (thumbs.each) pictures.push(html("div", { role: "gridcell", class: "thumbs" }, ...Array.from(examples.slice(thumbs.each * row, thumbs.each * (row + 1))).filter((one) => one >= 0).map((one, i) => tile(one, { role: "img", "aria-label": `strongest example ${i + 1}` }))));
-    const node = html("div", { class: "row", role: "row", id: `${own}-${place}`, "data-place": place, "aria-rowindex": place + 2, onclick: () => pick(place) }, ...pictures, ...cells);
+    if (thumbs.each) pictures.push(html("div", { role: "gridcell", class: "thumbs" }, ...Array.from(examples.slice(thumbs.each * row, thumbs.each * (row + 1))).filter((one) => one >= 0).map((one, i) => tile(one, { role: "img", "aria-label": `strongest example ${i + 1}`, "data-called": called(one), "data-chosen": Boolean(called(one)) && called(one) === looked }))));
+    const node = html("div", { class: "row", role: "row", id: `${own}-${place}`, "data-place": place, "aria-rowindex": place + 2, onclick: (event) => (pick(place), look(event.target.dataset.called, true)) }, ...pictures, ...cells);
     node.style.transform = `translateY(${TALL * place}px)`;
     return node;
   }
@@ -196,6 +197,14 @@ function render({ model, el }) {
     follow();
   }
 
+  // An example, chosen here or in another view.
+  function look(name, telling) {
+    if (!name) return;
+    looked = name;
+    for (const tile of rows.querySelectorAll("[data-called]")) tile.toggleAttribute("data-chosen", tile.dataset.called === name);
+    if (telling) choose(root, "image", name);
+  }
+
   function keys(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target !== grid) return;
     const page = Math.max(1, Math.floor(grid.clientHeight / TALL) - 1);
@@ -208,12 +217,12 @@ function render({ model, el }) {
 
   const changes = { chosen: follow, order: list, search: list, sure: list };
   for (const [name, act] of Object.entries(changes)) model.on(`change:${name}`, act);
-  const unlink = whenChosen(root, "unit", hear);
+  const links = [whenChosen(root, "unit", hear), whenChosen(root, "image", look)];
   const watch = new ResizeObserver(() => fill());
   watch.observe(grid);
   list();
   return () => {
-    unlink();
+    links.forEach((unlink) => unlink());
     watch.disconnect();
     for (const [name, act] of Object.entries(changes)) model.off(`change:${name}`, act);
   };

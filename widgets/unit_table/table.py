@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from lens.errors import BadInput
 from lens.sites import Site
 from lens.widgets import host
 from lens.widgets.esm import module
-from lens.widgets.link import place
+from lens.widgets.link import named_for, place
 from lens.widgets.neuron.verdict import ACCEPTED
 from lens.widgets.theme import styles
 from lens.widgets.unit_table import traits
@@ -157,6 +158,7 @@ def units(
         traits.excited(site, indices, examples, stimuli, activations)
         if isinstance(site, Site) and examples
         else None,
+        partial(named_for, site.model) if isinstance(site, Site) else None,
     )
     model = site.model.name if isinstance(site, Site) else str(table.attrs.get("model", ""))
     name = site.name if isinstance(site, Site) else site or place(said)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,7 @@ def thumbnails(
     indices: Sequence[int],
     made: Mapping[int, np.ndarray],
     excited: tuple[Int[np.ndarray, "units examples"], list[np.ndarray]] | None,
+    called: Callable[[np.ndarray], str] | None = None,
 ) -> dict[str, Any]:
     """Give all pictures of a table on sheets, and for each row the numbers of its tiles.
 
@@ -82,6 +83,8 @@ def thumbnails(
         A picture for a unit's number.
     excited
         For each row the examples' numbers, -1 for none, and the examples.
+    called
+        Gives what other views call an example.
     """
     of_unit = {unit: tile for tile, unit in enumerate(made)}
     own = np.array([of_unit.get(index, -1) for index in indices])
@@ -91,6 +94,7 @@ def thumbnails(
         "made": _bytes(own, "<i4") if made else b"",
         "examples": _bytes(np.where(which < 0, -1, which + len(made)), "<i4"),
         "each": which.shape[1],
+        "called": [""] * len(made) + [called(picture) for picture in shown] if called else [],
     }
 
 
