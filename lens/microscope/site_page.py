@@ -107,6 +107,7 @@ def site_data(shown: Shown) -> dict[str, Any]:
         "name": plain(shown.site.name),
         "renderings": [plain(rendering) for rendering in shown.findings.renderings],
         "concepts": [plain(concept) for concept in concepts.names],
+        "notes": [plain(note) for note in shown.notes],
         "vocabulary": [plain(word) for word in words.names],
         "columns": columns,
     }
@@ -168,10 +169,9 @@ def _controls(tested: bool) -> Markup:
 def _how(shown: Shown) -> Markup:
     """Say how all of it was made."""
     attrs = shown.findings.attrs
-    measured = shown.findings.measured
     rows = [
-        ("values", f"{measured.site.name}, {measured.pool} over its places", ""),
-        ("stimuli", f"{len(measured.values):,}", ""),
+        ("values", shown.findings.values, ""),
+        ("stimuli", f"{shown.findings.stimuli:,}", ""),
     ]
     if attrs:
         rows.append(("tests", f"{attrs['tests']:,}, corrected by {attrs['correction']}", ""))
