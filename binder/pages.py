@@ -1,7 +1,7 @@
 """Make the page that Binder shows first: units of the embedded model, looked at beforehand.
 
-``python binder/pages.py FOLDER`` writes ``index.html``, the sheet of the best units and the page of
-the best one. None of them needs a kernel or a network.
+``python binder/pages.py FOLDER`` writes ``index.html``, the sheet of the best units, the page of
+the best one, and unpacks the Microscope. None of them needs a kernel or a network.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import html
 import sys
 from pathlib import Path
+
+from microscope import unpack  # it stands beside this file
 
 from lens.demo import demo
 
@@ -33,7 +35,8 @@ PAGE = """<!DOCTYPE html>
 <h1>What units want to see</h1>
 <p>Units of a small CLIP model that answer to one idea, whether it is pictured, drawn or written.
 These pages were made beforehand: nothing is running yet.
-<a href="{unit}">Open the page of the best unit</a>, or a notebook:</p>
+<a href="microscope/index.html">Open the Microscope</a>: a page for each of {pages} units,
+<a href="{unit}">the page of the best unit</a>, or a notebook:</p>
 <ol>
 {notebooks}
 </ol>
@@ -47,6 +50,8 @@ These pages were made beforehand: nothing is running yet.
 def write(folder: Path, units: int = 12) -> Path:
     """Write the pages; return the first of them."""
     unit = demo(folder, units=units)
+    unpack(folder / "microscope")
+    pages = len(list((folder / "microscope" / "0" / "unit").glob("*.html")))
     links = "\n".join(
         f'  <li><a href="../../lab/tree/notebooks/{path.name}">{html.escape(_title(path))}</a></li>'
         for path in sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -54,7 +59,11 @@ def write(folder: Path, units: int = 12) -> Path:
     index = folder / "index.html"
     index.write_text(
         PAGE.format(
-            unit=html.escape(unit.name), sheet="contact-sheet.png", notebooks=links, count=units
+            unit=html.escape(unit.name),
+            sheet="contact-sheet.png",
+            notebooks=links,
+            count=units,
+            pages=pages,
         ),
         encoding="utf-8",
     )

@@ -144,7 +144,7 @@ def microscope(
         folder.sweep()
     else:
         with folder.building(plan, overwrite):
-            left_out = _build(folder, plan, bars_for(progress))
+            left_out = build(folder, plan, bars_for(progress))
             folder.finish(plan, left_out)
             folder.sweep()
     manifest = read(folder.path)
@@ -152,7 +152,7 @@ def microscope(
     return Microscope(folder.path, manifest)
 
 
-def _build(folder: Folder, plan: Plan, bars: Bars) -> list[str]:
+def build(folder: Folder, plan: Plan, bars: Bars) -> list[str]:
     """Build what is not there yet; return what is left out."""
     data = []
     for number, (site, units) in enumerate(plan.chosen):
@@ -262,8 +262,9 @@ def _job(
             Drawing(len(drawings) + i, name, drawer, few)
             for i, (name, drawer) in enumerate(more.items())
         ]
-    at = plain.get("at") if isinstance(plain, Mapping) else None
-    judge = judge_of(folder, number, measured, at, notes) if plan.judged else None
+    judge = None
+    if plan.judged and isinstance(plain, Mapping):
+        judge = judge_of(folder, number, measured, plain, notes)
     return Job(number, site, drawings, plan.batch_size, judge)
 
 

@@ -94,7 +94,8 @@ class _Seat:
         self.beats = -1
         self._answers = answers
         first = [pickle.dumps(sys.path), pickle.dumps(threads), job]
-        threading.Thread(target=self._listen, args=(first,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(first,), daemon=True)
+        self._listener.start()
 
     def ask(self, part: Part) -> None:
         """Have a part drawn; a process that is gone will be found so by what listens to it."""
@@ -106,6 +107,10 @@ class _Seat:
         """End the process."""
         self.process.kill()
         self.process.wait()
+        self._listener.join(5)  # there is nothing to read any more
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError, ValueError):
+                pipe.close()  # type: ignore[union-attr]
 
     def _send(self, data: bytes) -> None:
         assert self.process.stdin is not None

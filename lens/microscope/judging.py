@@ -30,7 +30,7 @@ MEASURES = ("percentile", "ratio", "selectivity", "agreement", "transfer")
 
 
 def judge_of(
-    folder: Folder, number: int, measured: Responses, at: Any, notes: list[str]
+    folder: Folder, number: int, measured: Responses, settings: Mapping[str, Any], notes: list[str]
 ) -> Reference | None:
     """Put together what visualizations of a site are judged by; None where there is nothing.
 
@@ -38,15 +38,25 @@ def judge_of(
     ----------
     measured
         What the units answer to the stimuli: no second pass is made.
-    at
-        The place that the visualizations are made for.
+    settings
+        How the visualizations are made.
     notes
         Gets a sentence for all that can't be measured.
     """
-    if at not in (None, measured.pool):
+    at = settings.get("at", measured.pool)
+    if at != measured.pool:
         notes.append(
             f"The quality of the visualizations is not measured: they are made for at={at!r}, and "
             f"the stimuli were measured by the {measured.pool}."
+        )
+        return None
+    size, own = settings.get("size"), tuple(measured.site.model.image_size)
+    if measured.site.n_prefix and size is not None and np.ravel(size).tolist() not in (
+        [own[0]], [*own],
+    ):  # fmt: skip
+        notes.append(
+            f"The quality of the visualizations is not measured: {measured.site.model.name} looks "
+            f"at pictures of {own[0]} x {own[1]}, and they are made larger or smaller."
         )
         return None
     rows = _some(measured)

@@ -175,8 +175,11 @@ def _how(shown: Shown) -> Markup:
     ]
     if attrs:
         rows.append(("tests", f"{attrs['tests']:,}, corrected by {attrs['correction']}", ""))
+    plain: dict[str, Any] = {}
     for drawer, recipe in shown.recipes.items():
-        rows += [(f"{drawer} {key}".strip(), _told(value), "") for key, value in recipe.items()]
+        own = {key: value for key, value in recipe.items() if plain.get(key) != value}
+        rows += [(f"{drawer} {key}".strip(), _told(value), "") for key, value in own.items()]
+        plain = plain or recipe  # of further pictures, what is not as in the first ones
     return tag("details", tag("summary", "How it was made"), definitions(rows), class_="how")
 
 
