@@ -17,8 +17,8 @@ from urllib.parse import quote, urlsplit
 BINDER = "https://mybinder.org/v2"
 #: What there is to open, and where it stands in JupyterLab.
 PLACES = {
-    "a page that needs no kernel": "files/pages/index.html",
-    "the Microscope": "files/pages/microscope/index.html",
+    "a page that needs no kernel": "static/lens/index.html",
+    "the Microscope": "static/lens/microscope/index.html",
     "the first notebook": "lab/tree/notebooks/01_first_look.ipynb",
 }
 # git@host:owner/name, as ssh has it without a scheme.

@@ -1,12 +1,17 @@
 """Make the page that Binder shows first: units of the embedded model, looked at beforehand.
 
-``python binder/pages.py FOLDER`` writes ``index.html``, the sheet of the best units, the page of
-the best one, and unpacks the Microscope. None of them needs a kernel or a network.
+``python binder/pages.py pages/lens`` writes ``index.html``, the sheet of the best units, the page
+of the best one, and unpacks the Microscope. None of them needs a kernel or a network. With
+``--serve``, Jupyter servers of this environment show them at ``static/lens/``: as pages of their
+own, which files of the file browser (``files/``) are not; those may run in a sandbox only, and not
+lead to each other.
 """
 
 from __future__ import annotations
 
+import argparse
 import html
+import json
 import sys
 from pathlib import Path
 
@@ -70,9 +75,24 @@ def write(folder: Path, units: int = 12) -> Path:
     return index
 
 
+def serve(folder: Path) -> Path:
+    """Have the Jupyter servers of this environment show a folder at ``static/`` and its name."""
+    config = Path(sys.prefix) / "etc" / "jupyter" / "jupyter_server_config.d" / "lens-pages.json"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    told = {"ServerApp": {"extra_static_paths": [str(folder.resolve().parent)]}}
+    config.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return config
+
+
 def _title(path: Path) -> str:
     return path.stem[3:].replace("_", " ").capitalize()
 
 
 if __name__ == "__main__":
-    print(write(Path(sys.argv[1] if len(sys.argv) > 1 else "pages")))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("pages/lens"))
+    parser.add_argument("--serve", action="store_true", help="have Jupyter servers show them")
+    chosen = parser.parse_args()
+    print(write(chosen.folder))
+    if chosen.serve:
+        print(serve(chosen.folder))

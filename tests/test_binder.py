@@ -3,8 +3,12 @@
 import importlib.util
 import json
 import re
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -90,13 +94,59 @@ def test_no_placeholder_stands_for_an_address():
 def test_what_is_opened_is_what_is_made_beforehand():
     made = (BINDER / "postBuild").read_text()
     pages = (BINDER / "pages.py").read_text()
-    assert "binder/pages.py pages" in made and '"microscope"' in pages
+    assert "binder/pages.py pages/lens --serve" in made and '"microscope"' in pages
     assert 'href="microscope/index.html"' in pages
     for place in link.PLACES.values():
         kind, _, path = place.partition("/")
-        assert kind in ("files", "lab")
+        assert kind in ("static", "lab")
         if kind == "lab":
             assert (BINDER.parent / path.removeprefix("tree/")).is_file()
+
+
+def test_jupyter_shows_the_pages_as_pages_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BINDER))
+    pages = script("pages")
+    monkeypatch.setattr(pages.sys, "prefix", str(tmp_path / "env"))
+    folder = tmp_path / "pages" / "lens"
+    pages.unpack(folder / "microscope")
+    config = pages.serve(folder)
+    assert config.is_relative_to(tmp_path / "env" / "etc" / "jupyter")
+    port = _free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root",
+         f"--port={port}", "--IdentityProvider.token=t", f"--config={config}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path,
+    )  # fmt: skip
+    try:
+        url = f"http://127.0.0.1:{port}/static/lens/microscope/"
+        index, headers = _fetched(f"{url}index.html", server)
+        assert index == (folder / "microscope" / "index.html").read_bytes()
+        assert "sandbox" not in headers.get("Content-Security-Policy", "")
+        for name in ("assets/microscope.css", "search.js", "0/site.html"):
+            assert _fetched(url + name, server)[0] == (folder / "microscope" / name).read_bytes()
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _fetched(url, server):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        assert server.poll() is None
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.read(), dict(answer.headers)
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the server did not answer")
 
 
 # -- the Microscope that is kept in the repository ----------------------------------------------
