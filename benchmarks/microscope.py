@@ -4,7 +4,8 @@
     python benchmarks/microscope.py --units 128 --steps 32
 
 The build runs in a process of its own (which starts those that draw). It is killed (SIGKILL) when a
-third and two thirds of the visualizations are there, and then goes on to its end. The exit status is 1 if a link leads nowhere.
+third and two thirds of the visualizations are there, and then goes on to its end. The exit status
+is 1 if a link leads nowhere.
 First paint is Chromium's own measure, of pages opened from the disk without a network.
 """
 

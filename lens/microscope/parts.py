@@ -13,13 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 from PIL import Image
 
+from lens.capture.hooks import forward_to
 from lens.errors import BadInput
 from lens.featurevis import visualize
 from lens.featurevis.faceted.run import looks_like
 from lens.featurevis.judged.reference import Reference
+from lens.featurevis.looking import normalized
+from lens.featurevis.measures import activation_at
+from lens.featurevis.positions import stretched
 from lens.featurevis.visualization import Visualization
 from lens.microscope.featured import AGAIN, Guided
 from lens.microscope.judging import measures
@@ -138,17 +143,22 @@ def make(job: Job, part: Part) -> Made:
     # Of several copies of a unit, the first one is shown.
     rows = [numbers.index(unit) for unit in dict.fromkeys(numbers)]
     numbers, images = [numbers[row] for row in rows], made.images[rows]
-    names, values = _measured(job, drawing, made, rows)
+    names, measured = _measured(job, drawing, made, rows)
+    values, starts = made.values[rows], made.start_values[rows]
+    if isinstance(drawing.drawer, Guided):
+        # A facet's objective counts what is above zero: measured as the others are, it compares.
+        values = _answers(job.site, images, numbers, drawing.drawer.settings["at"])
+        starts = np.full(len(rows), np.nan)
     arrays = {
         "units": np.asarray(numbers, dtype=int),
         "tiles": np.stack([tile(image) for image in images]),
-        "values": made.values[rows],
-        "starts": made.start_values[rows],
+        "values": values,
+        "starts": starts,
         "formulas": np.asarray(made.recipe["formulas"], dtype=str),
         "size": np.asarray(images.shape[1:3]),
         "recipe": np.asarray(_recipe(made)),
         "names": np.asarray(names, dtype=str),
-        "measured": values,
+        "measured": measured,
     }
     if job.judge is not None and job.judge.features is not None and drawing.name in ("", AGAIN):
         arrays["embedded"] = job.site.model.embed([Image.fromarray(image) for image in images])
@@ -225,6 +235,19 @@ def _measured(
     if drawing.kind == 0 and not drawing.name and job.judge is not None:
         return measures(made, job.judge, rows)
     return [], np.zeros((len(rows), 0))
+
+
+@torch.no_grad()
+def _answers(
+    site: Site, images: UInt8[np.ndarray, "n h w 3"], units: list[int], at: Any
+) -> np.ndarray:
+    """Tell what each image's unit answers to it, in float32."""
+    where = site.pre_activation
+    shown = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    pixels = normalized(site.model, shown.to(site.model.device))
+    with stretched(site.model, (images.shape[1], images.shape[2])):
+        found = activation_at(where, forward_to(where, pixels)[where.name], at)
+    return found[torch.arange(len(units)), torch.tensor(units)].cpu().numpy()
 
 
 def _index(unit: Any) -> int:
