@@ -92,8 +92,9 @@ def microscope(
         held-out changes, among two stimuli of each concept and rendering (percentile, ratio), to
         the other units (selectivity), its likeness to the unit's best stimuli in this model and in
         a second one (agreement, transfer), and to the picture from other noise, where there is one
-        (diversity); see `lens.featurevis.quality`. A table measured before may take its place: a
-        column ``unit`` (and ``site``, where there are several); its other columns are shown.
+        (diversity); see `lens.featurevis.judged.quality`. A table measured before may take its
+        place: its column ``unit`` (and ``site``, where there are several) says of what, its other
+        columns are shown.
     vocabulary
         Words that units may pull towards; the stimuli's own if not given.
     batch_size
