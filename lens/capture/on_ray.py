@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,13 +71,14 @@ def made_on_ray(
     """
     job = (model, [site.name for site in sites], source, layout, torch.get_num_threads(), strict)
     on_gpu = layout.manifest.settings["device"] == "cuda"
-    for block, (made, skipped) in done_on_ray(Worker, job, todo, workers=workers, on_gpu=on_gpu):
-        yield len(layout.rows(block)), lambda made=made: made, skipped
+    with closing(done_on_ray(Worker, job, todo, workers=workers, on_gpu=on_gpu)) as steps:
+        for block, (made, skipped) in steps:
+            yield len(layout.rows(block)), lambda made=made: made, skipped
 
 
 def done_on_ray(
     kind: type, job: Any, todo: Sequence[Any], *, workers: int | None, on_gpu: bool
-) -> Iterator[tuple[Any, Any]]:
+) -> Generator[tuple[Any, Any], None, None]:
     """Have actors make things; yield each with what was made of it, in the order of being done.
 
     Parameters

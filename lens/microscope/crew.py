@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -42,7 +42,7 @@ ROOM = 1.5e9
 
 def drawn_by(
     job: Job, todo: Sequence[Part], workers: int | None, engine: Engine
-) -> Iterator[tuple[Part, Made]]:
+) -> Generator[tuple[Part, Made], None, None]:
     """Draw parts, in the order in which they are done.
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,13 @@ def draw(
                 progress(len(part.units))
             else:
                 todo.append(part)
-    for part, made in drawn_by(job, todo, workers, engine):
-        for name, data in made.files.items():
-            folder.write(name, data)
-        folder.keep(part.name(job.number), **made.arrays)
-        progress(len(part.units))
+    # Closed whatever happens here: a full disk too ends those who draw.
+    with closing(drawn_by(job, todo, workers, engine)) as steps:
+        for part, made in steps:
+            for name, data in made.files.items():
+                folder.write(name, data)
+            folder.keep(part.name(job.number), **made.arrays)
+            progress(len(part.units))
 
 
 def kept_parts(folder: Folder, job: Job, kind: int) -> list[dict[str, np.ndarray]]:

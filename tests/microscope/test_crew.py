@@ -12,8 +12,9 @@ import pytest
 import torch
 
 import lens
-from lens.errors import BadInput, WorkerLost
+from lens.errors import BadInput, NotWritten, WorkerLost
 from lens.microscope import crew
+from lens.microscope.drawing import draw
 from lens.microscope.folder import Folder
 from lens.microscope.parts import Drawing, Job
 from lens.microscope.worker import Pulse
@@ -101,6 +102,19 @@ def test_the_part_of_a_worker_that_hangs_is_drawn_again(tiny_rn, tmp_path, monke
     assert workers_of(os.getpid()) == []
 
 
+def test_an_error_while_writing_leaves_no_process_behind(tiny_rn, tmp_path, monkeypatch):
+    def full(self, name, data, *, durable=False):
+        raise NotWritten("the disk is full")
+
+    monkeypatch.setattr(Folder, "write", full)
+    drawing = Drawing(0, "", {"steps": 1}, [1])
+    job = Job(0, tiny_rn.site("image.layer4"), [drawing], 1)
+    with pytest.raises(NotWritten) as held:
+        draw(Folder(tmp_path), job, 2, "local", lambda count: None)
+    assert workers_of(os.getpid()) == []
+    assert held.traceback  # what still refers to the loop
+
+
 def test_processes_that_die_again_and_again_end_the_build_in_a_sentence(tiny_rn, monkeypatch):
     monkeypatch.setattr(crew, "DEATHS", 1)
     drawing = Drawing(0, "", {"steps": 1}, [1, 2])
@@ -131,6 +145,7 @@ sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import conftest
 from open_clip.model import CLIP
 from lens.microscope import crew
+from lens.microscope.drawing import draw
 from lens.microscope.folder import Folder
 from lens.microscope.parts import Drawing, Job
 model = conftest.opened(conftest.built(CLIP, 24, conftest.RN, conftest.TEXT), "tiny-rn")
