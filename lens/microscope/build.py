@@ -250,14 +250,14 @@ def _job(
         try:
             probe = probe_of(folder, number, site, plan.stimuli)
             more |= drawers(probe, plain, site.pre_activation, plan.batch_size)
-            told = f"by way of {_listed(probe.facets)}"
+            told = f" and by way of their facets ({', '.join(probe.facets)})"
         except BadInput as problem:
             notes.append(f"No facets are drawn: {problem}")
-            told = "again"
+            told = ""
         if len(few) < len(units):
             notes.append(
-                f"The {len(few)} best multimodal units are drawn {told} and from other noise; the "
-                f"others have one picture."
+                f"The {len(few)} best multimodal units are drawn once more from other noise{told}; "
+                f"the others have one picture."
             )
         drawings += [
             Drawing(len(drawings) + i, name, drawer, few)
@@ -320,11 +320,6 @@ def _quality(plan: Plan, site: Site) -> dict[int, list[tuple[str, str, str]]]:
 def _shown(value: Any) -> str:
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     return written(float(value)) if is_number else str(value)
-
-
-def _listed(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def bars_for(progress: bool) -> Bars:
