@@ -158,12 +158,12 @@ def _visualizations(shown: Shown, facts: Facts) -> list[Markup]:
 
 
 def _missing(drawer: str) -> str:
-    what = f"the facet \u201c{short(drawer)}\u201d" if drawer else "a visualization"
-    return f"There is no picture of {what}: its objective was not a number."
+    what = f"picture \u201c{short(drawer)}\u201d" if drawer else "visualization"
+    return f"There is no {what}: its objective was not a number."
 
 
 def _figure(shown: Shown, facts: Facts, drawer: str, kind: int, made: Drawn) -> Markup:
-    told = f"Made to excite unit {facts.unit}" + (f", facet {short(drawer)}" if drawer else "")
+    told = f"Made to excite unit {facts.unit}" + (f", {short(drawer)}" if drawer else "")
     silent = (
         " It did not rise above the noise that it began as." if made.value <= made.start else ""
     )

@@ -214,5 +214,5 @@ def test_pages_read_without_scripts(opened):
     page.locator("#grid a").first.click()
     expect(page.locator("#examples li")).to_have_count(12)
     expect(page.locator("#responses table")).to_be_visible()
-    painted = page.locator("figure img")
+    painted = page.locator("figure img").first
     expect(painted).to_be_visible()
