@@ -184,7 +184,7 @@ def _measure(home: Path, chosen: argparse.Namespace) -> None:
             server = limit.start(
                 ["./binder/start", *lab], cwd=repository, env=_env(env), stdout=log, stderr=log
             )
-        page = _fetched("files/pages/index.html", server)
+        page = _fetched("static/lens/index.html", server)
         took = time.perf_counter() - began
         print(f"first view, a page made beforehand: {took:.1f} s after the start ({page:,} bytes)")
         alone = limit.peak

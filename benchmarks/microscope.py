@@ -3,8 +3,9 @@
     python benchmarks/microscope.py                      # every unit of glyph-rn's last stage
     python benchmarks/microscope.py --units 128 --steps 32
 
-The build runs in a process of its own that is killed (SIGKILL) when a third and two thirds of the
-visualizations are there, and then goes on to its end. The exit status is 1 if a link leads nowhere.
+The build runs in a process of its own (which starts those that draw). It is killed (SIGKILL) when a
+third and two thirds of the visualizations are there, and then goes on to its end. The exit status
+is 1 if a link leads nowhere.
 First paint is Chromium's own measure, of pages opened from the disk without a network.
 """
 
@@ -42,15 +43,16 @@ class Links(HTMLParser):
         self.found += re.findall(r"url\(([^)]*)\)", given.get("style") or "")
 
 
-def build(folder: Path, units: int | None, steps: int) -> subprocess.Popen:
-    chosen = [] if units is None else ["--units", f"0-{units - 1}"]
+def build(folder: Path, asked: argparse.Namespace) -> subprocess.Popen:
+    chosen = [] if asked.units is None else ["--units", f"0-{asked.units - 1}"]
+    chosen += [] if asked.workers is None else ["--workers", str(asked.workers)]
     command = [sys.executable, "-m", "lens.cli", "microscope", "glyph-rn", "--out", str(folder),
-               "--site", "image.layer4", "--steps", str(steps), *chosen]  # fmt: skip
+               "--site", "image.layer4", "--steps", str(asked.steps), *chosen]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def drawn(folder: Path) -> int:
-    return len(list(folder.glob("0/vis/*.webp")))
+    return sum(path.stem.isdecimal() for path in folder.glob("0/vis/*.webp"))
 
 
 def crawl(folder: Path) -> tuple[int, list[str]]:
@@ -99,6 +101,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, help="default: all")
     parser.add_argument("--steps", type=int, default=128)
+    parser.add_argument("--workers", type=int, help="processes that draw; default: as many as help")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--kills", type=int, default=2)
     chosen = parser.parse_args()
@@ -107,7 +110,7 @@ def main() -> int:
 
     began, kills = time.perf_counter(), 0
     for turn in range(chosen.kills):
-        child = build(folder, chosen.units, chosen.steps)
+        child = build(folder, chosen)
         while child.poll() is None and drawn(folder) < total * (turn + 1) / (chosen.kills + 1):
             time.sleep(0.05)
         if child.poll() is None:
@@ -117,19 +120,23 @@ def main() -> int:
         print(
             f"{time.perf_counter() - began:6.0f} s  killed with {drawn(folder)} drawn", flush=True
         )
-    child = build(folder, chosen.units, chosen.steps)
+    child = build(folder, chosen)
     if child.wait() != 0:
         print("the build failed")
         return 1
     took = time.perf_counter() - began
     again = time.perf_counter()
-    build(folder, chosen.units, chosen.steps).wait()
+    build(folder, chosen).wait()
     again = time.perf_counter() - again
 
     site = Microscope(folder, read(folder))
+    pictures = len(list(folder.glob("0/vis/*.webp")))
     sizes = [page.stat().st_size for page in folder.glob("0/unit/*.html")]
     links, lost = crawl(folder)
     print(f"{site!r}")
+    print(f"{pictures:,} pictures, {pictures - drawn(folder):,} of them facets and second pictures")
+    for sentence in site.left_out:
+        print(f"left out: {sentence}")
     print(f"built in {took:.0f} s with {kills} kills; the same command again: {again:.1f} s")
     page, index = folder / "0" / "site.html", folder / "search.js"
     print(f"{site.bytes / 1e6:.1f} MB in all, {site.bytes / total / 1e3:.1f} kB a unit")

@@ -1,14 +1,21 @@
 """Make the page that Binder shows first: units of the embedded model, looked at beforehand.
 
-``python binder/pages.py FOLDER`` writes ``index.html``, the sheet of the best units and the page of
-the best one. None of them needs a kernel or a network.
+``python binder/pages.py pages/lens`` writes ``index.html``, the sheet of the best units, the page
+of the best one, and unpacks the Microscope. None of them needs a kernel or a network. With
+``--serve``, Jupyter servers of this environment show them at ``static/lens/``: as pages of their
+own, which files of the file browser (``files/``) are not; those may run in a sandbox only, and not
+lead to each other.
 """
 
 from __future__ import annotations
 
+import argparse
 import html
+import json
 import sys
 from pathlib import Path
+
+from microscope import unpack  # it stands beside this file
 
 from lens.demo import demo
 
@@ -33,7 +40,8 @@ PAGE = """<!DOCTYPE html>
 <h1>What units want to see</h1>
 <p>Units of a small CLIP model that answer to one idea, whether it is pictured, drawn or written.
 These pages were made beforehand: nothing is running yet.
-<a href="{unit}">Open the page of the best unit</a>, or a notebook:</p>
+<a href="microscope/index.html">Open the Microscope</a>: a page for each of {pages} units,
+<a href="{unit}">the page of the best unit</a>, or a notebook:</p>
 <ol>
 {notebooks}
 </ol>
@@ -47,6 +55,8 @@ These pages were made beforehand: nothing is running yet.
 def write(folder: Path, units: int = 12) -> Path:
     """Write the pages; return the first of them."""
     unit = demo(folder, units=units)
+    unpack(folder / "microscope")
+    pages = len(list((folder / "microscope" / "0" / "unit").glob("*.html")))
     links = "\n".join(
         f'  <li><a href="../../lab/tree/notebooks/{path.name}">{html.escape(_title(path))}</a></li>'
         for path in sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -54,11 +64,24 @@ def write(folder: Path, units: int = 12) -> Path:
     index = folder / "index.html"
     index.write_text(
         PAGE.format(
-            unit=html.escape(unit.name), sheet="contact-sheet.png", notebooks=links, count=units
+            unit=html.escape(unit.name),
+            sheet="contact-sheet.png",
+            notebooks=links,
+            count=units,
+            pages=pages,
         ),
         encoding="utf-8",
     )
     return index
+
+
+def serve(folder: Path) -> Path:
+    """Have the Jupyter servers of this environment show a folder at ``static/`` and its name."""
+    config = Path(sys.prefix) / "etc" / "jupyter" / "jupyter_server_config.d" / "lens-pages.json"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    told = {"ServerApp": {"extra_static_paths": [str(folder.resolve().parent)]}}
+    config.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return config
 
 
 def _title(path: Path) -> str:
@@ -66,4 +89,10 @@ def _title(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(write(Path(sys.argv[1] if len(sys.argv) > 1 else "pages")))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("pages/lens"))
+    parser.add_argument("--serve", action="store_true", help="have Jupyter servers show them")
+    chosen = parser.parse_args()
+    print(write(chosen.folder))
+    if chosen.serve:
+        print(serve(chosen.folder))

@@ -214,6 +214,25 @@ def _parser() -> argparse.ArgumentParser:
         "--activations", metavar="STORE", help="what lens capture made of these stimuli"
     )
     microscope.add_argument(
+        "--no-facets",
+        dest="facets",
+        action="store_false",
+        help="one picture a unit; else the best multimodal ones have one for each facet too",
+    )
+    microscope.add_argument(
+        "--no-quality",
+        dest="quality",
+        action="store_false",
+        help="do not measure how good the pictures are",
+    )
+    microscope.add_argument(
+        "--workers",
+        type=_positive,
+        metavar="N",
+        help="processes that draw (1: this one), or Ray actors; default: as many as help",
+    )
+    microscope.add_argument("--engine", choices=["local", "ray"], default="local")
+    microscope.add_argument(
         "--overwrite", action="store_true", help="replace another web site in that folder"
     )
     microscope.add_argument("--open", action="store_true", help="show it in a browser")

@@ -171,9 +171,15 @@ def run_microscope(chosen: argparse.Namespace) -> None:
         units=chosen.units,
         activations=None if chosen.activations is None else store.open(chosen.activations),
         visualize=pictures,
+        facets="multimodal" if chosen.facets else False,
+        quality=chosen.quality,
+        workers=chosen.workers,
+        engine=chosen.engine,
         overwrite=chosen.overwrite,
     )
     print(site)
+    for sentence in site.left_out:
+        print(f"left out: {sentence}")
     if chosen.open:
         site.open()
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ try:
 except ImportError as error:
     raise MissingOption("engine='ray' needs Ray: `pip install 'lens-workbench[ray]'`.") from error
 
-__all__ = ["made_on_ray"]
+__all__ = ["done_on_ray", "made_on_ray"]
 
 #: Blocks that wait at an actor beside the one that it makes: it never stands idle, and no more
 #: results than these are in the cluster's memory.
@@ -69,19 +69,47 @@ def made_on_ray(
     WorkerLost
         If actors die again and again.
     """
+    job = (model, [site.name for site in sites], source, layout, torch.get_num_threads(), strict)
+    on_gpu = layout.manifest.settings["device"] == "cuda"
+    with closing(done_on_ray(Worker, job, todo, workers=workers, on_gpu=on_gpu)) as steps:
+        for block, (made, skipped) in steps:
+            yield len(layout.rows(block)), lambda made=made: made, skipped
+
+
+def done_on_ray(
+    kind: type, job: Any, todo: Sequence[Any], *, workers: int | None, on_gpu: bool
+) -> Generator[tuple[Any, Any], None, None]:
+    """Have actors make things; yield each with what was made of it, in the order of being done.
+
+    Parameters
+    ----------
+    kind
+        Of the actors: made with ``[job]``, ``job`` being a reference to what is sent to each of
+        them once; ``make(thing)`` makes one, ``batches()`` returns a number that changes while it
+        works.
+    job
+        What each of them needs.
+    todo
+        What to make.
+    workers, on_gpu
+        How many; whether each needs a GPU.
+
+    Raises
+    ------
+    WorkerLost
+        If actors die again and again.
+    """
     if not todo:
         return
     with _cluster():
         there = ray.cluster_resources()
-        on_gpu = layout.manifest.settings["device"] == "cuda"
         count = workers or int(there.get("GPU" if on_gpu else "CPU", 1)) or 1
         count = min(count, len(todo))
         share = min(1.0, there.get("CPU", 1.0) / count)
-        kind = ray.remote(concurrency_groups={"asking": 1})(Worker)  # type: ignore[call-overload]
+        actor = ray.remote(concurrency_groups={"asking": 1})(kind)  # type: ignore[call-overload]
         options = {"num_cpus": share, "num_gpus": 1 if on_gpu else 0, "max_restarts": 0}
-        names = [site.name for site in sites]
-        job = ray.put((model, names, source, layout, torch.get_num_threads(), strict))
-        crew = _Crew(lambda: kind.options(**options).remote([job]), layout, deque(todo), count)
+        sent = ray.put(job)
+        crew = _Crew(lambda: actor.options(**options).remote([sent]), deque(todo), count)
         try:
             yield from crew.run()
         finally:
@@ -122,7 +150,7 @@ class _Seat:
     """The place of an actor, filled anew when it dies."""
 
     actor: Any
-    blocks: dict[Any, int] = field(default_factory=dict)
+    blocks: dict[Any, Any] = field(default_factory=dict)
     batches: int = -1
     moved: float = field(default_factory=time.monotonic)
 
@@ -130,13 +158,13 @@ class _Seat:
 class _Crew:
     """Actors and the blocks that they are at."""
 
-    def __init__(self, hire: Any, layout: Layout, waiting: deque[int], count: int) -> None:
-        self._hire, self._layout, self._waiting = hire, layout, waiting
+    def __init__(self, hire: Any, waiting: deque[Any], count: int) -> None:
+        self._hire, self._waiting = hire, waiting
         self._seats = [_Seat(hire()) for _ in range(count)]
         self._deaths = 0
         self._looked = time.monotonic()
 
-    def run(self) -> Iterator[Step]:
+    def run(self) -> Iterator[tuple[Any, Any]]:
         """Yield blocks as they are done; those of a dead actor are made again."""
         while self._waiting or any(seat.blocks for seat in self._seats):
             self._hand_out()
@@ -165,9 +193,9 @@ class _Crew:
                         seat.moved = time.monotonic()
                     seat.blocks[seat.actor.make.remote(block)] = block
 
-    def _taken(self, seat: _Seat, ref: Any) -> Step | None:
+    def _taken(self, seat: _Seat, ref: Any) -> tuple[Any, Any] | None:
         try:
-            made, skipped = ray.get(ref)
+            made = ray.get(ref)
         except RayActorError:
             self._replace(seat)
             return None
@@ -177,7 +205,7 @@ class _Crew:
             raise
         block = seat.blocks.pop(ref)
         seat.moved, self._deaths = time.monotonic(), 0
-        return len(self._layout.rows(block)), lambda: made, skipped
+        return block, made
 
     def _replace(self, seat: _Seat) -> None:
         """Put a new actor into a seat; the blocks of the old one come first."""
@@ -190,7 +218,7 @@ class _Crew:
             )
         with suppress(Exception):  # it is dead, or is to be
             ray.kill(seat.actor)
-        self._waiting.extendleft(sorted(seat.blocks.values(), reverse=True))
+        self._waiting.extendleft(reversed(seat.blocks.values()))
         seat.blocks.clear()
         seat.actor, seat.batches, seat.moved = self._hire(), -1, time.monotonic()
 

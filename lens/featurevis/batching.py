@@ -131,7 +131,7 @@ def batch_size(needed: int, device: torch.device) -> int:
     TooLarge
         Where not even one fits.
     """
-    room = _SHARE_OF_FREE * _free_bytes(device)
+    room = _SHARE_OF_FREE * free_bytes(device)
     fitting = int(room // max(needed * _OVERHEAD, 1))
     if fitting == 0:
         raise TooLarge(
@@ -150,7 +150,8 @@ def split(count: int, at_most: int, together: int = 1) -> list[range]:
     return [range(start, min(start + width, count)) for start in range(0, count, width)]
 
 
-def _free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> int:
+    """Return the bytes that are free on a device; on the CPU, in the container if it has less."""
     if torch.device(device).type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return min(_free_in_machine(), _free_in_container())

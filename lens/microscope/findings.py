@@ -45,8 +45,9 @@ class Facts:
         ``concept, score, p, q, n, d_prime, gap`` and ``auroc`` by rendering; None where untested.
     concepts
         Its concept, then those that it tells best from others in their weakest rendering.
-    rows
-        The stimuli that excite it most, best first.
+    rows, values, kinds
+        The stimuli that excite it most, best first: what it answers to them, and each one's concept
+        and rendering.
     cells
         mean, half of the 95% interval of the mean, and n, (concepts, renderings); NaN and 0 where
         there is no stimulus.
@@ -65,6 +66,8 @@ class Facts:
     statistics: dict[str, Any] | None
     concepts: list[str]
     rows: Int[np.ndarray, " examples"]
+    values: Float[np.ndarray, " examples"]
+    kinds: list[tuple[str, str]]
     cells: tuple[np.ndarray, np.ndarray, np.ndarray]
     histogram: tuple[np.ndarray, np.ndarray, np.ndarray]
     shares: tuple[np.ndarray, np.ndarray]
@@ -79,8 +82,10 @@ class Findings:
 
     Attributes
     ----------
-    measured
-        The responses; units that are not finite stand at zero.
+    values
+        Where they were taken, and how places became one value.
+    stimuli
+        How many there are.
     units
         Facts, in the order of the units' numbers.
     renderings
@@ -94,7 +99,8 @@ class Findings:
         What is left out, and why: a sentence each.
     """
 
-    measured: Responses
+    values: str
+    stimuli: int
     units: list[Facts]
     renderings: list[str]
     categories: list[str]
@@ -137,6 +143,7 @@ def find(measured: Responses, units: Sequence[int], vocabulary: Sequence[str] | 
             known = _statistics(table_rows.get(unit))
             concepts = sorted_out.best(weakest[i], known["concept"] if known else None)
             values = measured.values[:, unit]
+            rows = sorted_out.top(values)
             if known is not None:
                 known["concept"] = str(known["concept"])
             found.append(
@@ -145,7 +152,9 @@ def find(measured: Responses, units: Sequence[int], vocabulary: Sequence[str] | 
                     alive=bool(alive[unit]),
                     statistics=known if alive[unit] else None,
                     concepts=[str(sorted_out.concepts[c]) for c in concepts],
-                    rows=sorted_out.top(values),
+                    rows=rows,
+                    values=values[rows].astype(np.float64),
+                    kinds=[sorted_out.kind(row) for row in rows.tolist()],
                     cells=(
                         means[:, :, i][concepts],
                         margins[:, :, i][concepts],
@@ -159,7 +168,9 @@ def find(measured: Responses, units: Sequence[int], vocabulary: Sequence[str] | 
                 )
             )
     categories = [*sorted_out.kinds, "nearest concepts", "other concepts"]
-    return Findings(measured, found, sorted_out.renderings, categories, attrs, notes)
+    where = f"{measured.site.name}, {measured.pool} over its places"
+    return Findings(where, len(measured.values), found, sorted_out.renderings,
+                    categories, attrs, notes)  # fmt: skip
 
 
 def _finite(measured: Responses, notes: list[str]) -> tuple[Responses, Bool[np.ndarray, " units"]]:
@@ -282,6 +293,11 @@ class _Sorted:
                 if len(rows) == EXAMPLES:
                     break
         return np.asarray(rows, dtype=int)
+
+    def kind(self, row: int) -> tuple[str, str]:
+        """Tell the concept and the rendering of a stimulus."""
+        concept, rendering = divmod(int(self._cell[row]), len(self.renderings))
+        return str(self.concepts[concept]), self.renderings[rendering]
 
     def category(self, concepts: list[int]) -> Int[np.ndarray, " stimuli"]:
         """Sort the stimuli for the conditional plot: first concept by kind, nearest, others."""

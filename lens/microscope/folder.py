@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,9 @@ class Folder:
             told = str(error).split(";")[0]
             raise StoreBusy(f"{told}; wait for it to end, or give another folder.") from error
 
-    def finish(self, plan: Plan) -> None:
-        """Say that all is there, and only then let go of what the build kept."""
-        self.write(MANIFEST, _json(plan.manifest(finished=True)), durable=True)
-        self.sweep()
+    def finish(self, plan: Plan, left_out: Sequence[str]) -> None:
+        """Say that all is there; what the build kept is not needed any more."""
+        self.write(MANIFEST, _json(plan.manifest(finished=True, left_out=left_out)), durable=True)
 
     def sweep(self) -> None:
         """Delete what a finished build kept."""
@@ -119,6 +118,10 @@ class Folder:
         file = io.BytesIO()
         np.savez(file, **arrays)
         self.write(f"{PARTS}/{name}.npz", file.getbuffer(), durable=True)
+
+    def keeps(self, name: str) -> bool:
+        """Tell whether something was kept."""
+        return (self.path / PARTS / f"{name}.npz").exists()
 
     def kept(self, name: str) -> dict[str, np.ndarray] | None:
         """Return what was kept; None where nothing was."""

@@ -29,6 +29,8 @@ def index_page(plan: Plan, data: Sequence[dict[str, Any]], notes: Sequence[str])
     model = plan.model
     pages = {site.name: f"{i}/site.html" for i, (site, _) in enumerate(plan.chosen)}
     units = sum(len(units) for _, units in plan.chosen)
+    every = sum(site.n_units for site, _ in plan.chosen)
+    whose = "Every unit" if units == every else f"Each of {units:,} units out of {every:,}"
     passed = [_passed(site) for site in data]
     table = plan.stimuli.table
     parameters = sum(p.numel() for p in model.module.parameters())
@@ -47,7 +49,7 @@ def index_page(plan: Plan, data: Sequence[dict[str, Any]], notes: Sequence[str])
         tag(
             "div",
             tag("h1", name(model.name)),
-            tag("p", "Every unit: what it wants, what excites it, and how sure we are.",
+            tag("p", f"{whose}: what it wants, what excites it, and how sure we are.",
                 class_="lead"),
             class_="head",
         ),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lens.microscope.drawing import COLUMNS, TILES, Drawn
+from lens.microscope.drawing import COLUMNS, TILES
 from lens.microscope.findings import Facts, Findings
 from lens.microscope.markup import Markup, name, share, tag
+from lens.microscope.parts import Drawn
 from lens.sites import Site
 from lens.widgets.neuron.verdict import ACCEPTED
 
@@ -26,12 +27,14 @@ class Shown:
         Facts about these units, in their order.
     drawn
         By the name of a drawer ("" is the plain visualization), what was drawn of each unit.
+    asked
+        By the same names, whose pictures were to be drawn.
     recipes
         How, by the same names.
     outlines
         A path for each example of each unit.
     quality
-        For each unit, what was measured of its picture: (name, value).
+        For each unit, what was measured of its picture: (name, value, meaning).
     notes
         What is left out, and why.
     """
@@ -41,9 +44,10 @@ class Shown:
     units: list[int]
     findings: Findings
     drawn: dict[str, dict[int, Drawn]]
+    asked: dict[str, list[int]]
     recipes: dict[str, dict[str, object]]
     outlines: dict[int, list[str]]
-    quality: dict[int, list[tuple[str, str]]]
+    quality: dict[int, list[tuple[str, str, str]]]
     notes: list[str]
 
     @property

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from lens.featurevis import Visualization
     from lens.model import Model
 
-VERSION = 1
+VERSION = 2
 #: Enough for a look on a small model.
 STEPS = 128
 # Pictures that stand for a data set that has no key of its own.
 SAMPLED = 64
+
+#: Who draws: processes of this machine, or a cluster.
+Engine = Literal["local", "ray"]
 
 #: How units are drawn: settings for `lens.visualize`, or what takes units and gives a result.
 Drawer = Mapping[str, Any] | Callable[[Sequence[Unit]], "Visualization"]
@@ -43,9 +46,17 @@ class Plan:
     left_out
         Sentences about sites that were asked for and can't have pages.
     drawers
-        How pictures are made, by name; "" is the plain visualization and comes first.
-    activations, quality, vocabulary, batch_size
+        How pictures of all units are made, by name; "" is the plain visualization and comes first.
+    facets
+        Whether the best multimodal units are drawn by way of every facet too.
+    judged
+        Whether the quality of the visualizations is measured.
+    activations, vocabulary, batch_size, workers, engine
         As `lens.microscope` takes them.
+    quality
+        A table of what was measured before.
+    notes
+        What nobody asked for: a sentence each.
     """
 
     model: Model
@@ -53,16 +64,22 @@ class Plan:
     chosen: list[tuple[Site, list[int]]]
     left_out: list[str]
     drawers: dict[str, Drawer]
+    facets: bool = False
+    judged: bool = False
     activations: Any = None
     quality: pd.DataFrame | None = None
     vocabulary: Sequence[str] | None = None
     batch_size: int = 32
+    workers: int | None = None
+    engine: Engine = "local"
     notes: list[str] = field(default_factory=list)
 
     def identity(self) -> dict[str, Any]:
         """Return what has to agree for a build to go on, by the names that a message uses."""
         words = None if self.vocabulary is None else _digest(list(map(str, self.vocabulary)))
-        quality = None if self.quality is None else _digest(self.quality.to_csv(index=False))
+        quality: Any = "measured" if self.judged else None
+        if self.quality is not None:
+            quality = _digest(self.quality.to_csv(index=False))
         return {
             "model": self.model.name,
             "weights": self.model.fingerprint,
@@ -70,13 +87,14 @@ class Plan:
             "sites": [site.name for site, _ in self.chosen],
             "units": [_digest(units) for _, units in self.chosen],
             "pictures": {name: told(drawer) for name, drawer in self.drawers.items()},
+            "facets": "of multimodal units" if self.facets else "as given",
             "activations": "a pass of its own" if self.activations is None else "captured before",
             "quality": quality,
             "vocabulary": words,
             "batch size": self.batch_size,
         }
 
-    def manifest(self, finished: bool) -> dict[str, Any]:
+    def manifest(self, finished: bool, left_out: Sequence[str] = ()) -> dict[str, Any]:
         """Return what ``site.json`` holds."""
         return {
             "format": "lens-microscope",
@@ -85,6 +103,7 @@ class Plan:
             "model": self.model.name,
             "made of": self.identity(),
             "made with": {"lens": __version__},
+            "left out": list(left_out),
             "sites": [
                 {"number": number, "name": site.name, "units": units}
                 for number, (site, units) in enumerate(self.chosen)
@@ -99,10 +118,12 @@ def make_plan(
     units: Iterable[int] | None,
     activations: Any,
     visualize: bool | Mapping[str, Any],
-    facets: Mapping[str, Drawer] | None,
-    quality: pd.DataFrame | None,
+    facets: Mapping[str, Drawer] | str | bool | None,
+    quality: pd.DataFrame | bool | None,
     vocabulary: Sequence[str] | None,
     batch_size: int,
+    workers: int | None,
+    engine: Engine,
 ) -> Plan:
     """Check what was asked for, and put it together; see `lens.microscope`."""
     asked = [default_site(model)] if sites is None else model.sites(sites)
@@ -124,10 +145,22 @@ def make_plan(
             "Stimuli need a `.table` that says which concept and rendering each one shows, such as "
             "lens.data.glyphs().stimuli() has."
         )
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise BadInput(f"batch_size is a whole number above 0, not {batch_size!r}.")
-    if quality is not None and "unit" not in quality:
-        raise BadInput(f"A table of quality needs a column 'unit'; it has {list(quality)}.")
+    for name, value in (("batch_size", batch_size), ("workers", workers)):
+        whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not whole and not (name == "workers" and value is None):
+            raise BadInput(f"{name} is a whole number above 0, not {value!r}.")
+    if engine not in ("local", "ray"):
+        raise BadInput(f"engine is 'local' or 'ray', not {engine!r}.")
+    table = quality if isinstance(quality, pd.DataFrame) else None
+    if table is not None and "unit" not in table:
+        raise BadInput(f"A table of quality needs a column 'unit'; it has {list(table)}.")
+    if table is None and quality not in (True, False, None):
+        raise BadInput(f"quality is True, False or a table with a column 'unit', not {quality!r}.")
+    if not isinstance(facets, Mapping) and facets not in ("multimodal", False, None):
+        raise BadInput(
+            f"facets is 'multimodal', False, or settings for lens.visualize by name, not "
+            f"{facets!r}."
+        )
     manifest = getattr(activations, "manifest", None)
     if manifest is not None and manifest.weights != model.fingerprint:
         raise BadInput(
@@ -140,11 +173,17 @@ def make_plan(
         notes.append("No visualizations were asked for: units are shown by their best example.")
     else:
         drawers[""] = {"steps": STEPS, **(visualize if isinstance(visualize, Mapping) else {})}
-    drawers |= dict(facets or {})
+        if facets in (False, None):
+            notes.append("No facets were asked for: every unit has one visualization.")
+        if quality in (False, None) if table is None else False:
+            notes.append("The quality of the visualizations was not asked for.")
+    given = dict(facets) if isinstance(facets, Mapping) else {}
+    drawers |= given
     chosen = [(site, _numbers(site, units)) for site in kept]
     return Plan(
-        model, stimuli, chosen, left_out, drawers, activations, quality, vocabulary, batch_size,
-        notes,
+        model, stimuli, chosen, left_out, drawers, facets == "multimodal" and "" in drawers,
+        quality is True and "" in drawers, activations, table, vocabulary, batch_size, workers,
+        engine, notes,
     )  # fmt: skip
 
 
@@ -218,7 +257,7 @@ def _digest(value: Any) -> str:
 
 
 def _difference(key: str, ours: Any, wanted: Any) -> str:
-    if key in ("weights", "units", "quality", "vocabulary"):
+    if key in ("weights", "units", "quality", "vocabulary", "facets"):
         return {"units": "choice of units", "weights": "weights"}.get(key, key)
     if key == "pictures" and isinstance(ours, dict) and isinstance(wanted, dict):
         both = {**ours, **wanted}

@@ -44,6 +44,11 @@ class Microscope:
         """The size of all files together."""
         return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
 
+    @property
+    def left_out(self) -> list[str]:
+        """What has no place on the pages, and why: a sentence each."""
+        return list(self.manifest.get("left out", []))
+
     def page(self, unit: int, site: str | int = 0) -> Path:
         """Give a unit's own page.
 

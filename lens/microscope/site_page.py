@@ -107,6 +107,7 @@ def site_data(shown: Shown) -> dict[str, Any]:
         "name": plain(shown.site.name),
         "renderings": [plain(rendering) for rendering in shown.findings.renderings],
         "concepts": [plain(concept) for concept in concepts.names],
+        "notes": [plain(note) for note in shown.notes],
         "vocabulary": [plain(word) for word in words.names],
         "columns": columns,
     }
@@ -168,15 +169,17 @@ def _controls(tested: bool) -> Markup:
 def _how(shown: Shown) -> Markup:
     """Say how all of it was made."""
     attrs = shown.findings.attrs
-    measured = shown.findings.measured
     rows = [
-        ("values", f"{measured.site.name}, {measured.pool} over its places", ""),
-        ("stimuli", f"{len(measured.values):,}", ""),
+        ("values", shown.findings.values, ""),
+        ("stimuli", f"{shown.findings.stimuli:,}", ""),
     ]
     if attrs:
         rows.append(("tests", f"{attrs['tests']:,}, corrected by {attrs['correction']}", ""))
+    plain: dict[str, Any] = {}
     for drawer, recipe in shown.recipes.items():
-        rows += [(f"{drawer} {key}".strip(), _told(value), "") for key, value in recipe.items()]
+        own = {key: value for key, value in recipe.items() if plain.get(key) != value}
+        rows += [(f"{drawer} {key}".strip(), _told(value), "") for key, value in own.items()]
+        plain = plain or recipe  # of further pictures, what is not as in the first ones
     return tag("details", tag("summary", "How it was made"), definitions(rows), class_="how")
 
 

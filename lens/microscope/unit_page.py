@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lens.microscope import charts
-from lens.microscope.drawing import SIDE, Drawn, picture_name
 from lens.microscope.findings import Facts
 from lens.microscope.markup import (
     SHORT,
@@ -17,6 +16,7 @@ from lens.microscope.markup import (
     short,
     tag,
 )
+from lens.microscope.parts import SIDE, Drawn, picture_name
 from lens.microscope.pieces import Shown, definitions, notices, unit_link
 from lens.widgets.neuron.verdict import verdict
 
@@ -144,28 +144,31 @@ def _visualizations(shown: Shown, facts: Facts) -> list[Markup]:
     for kind, (drawer, drawn) in enumerate(shown.drawn.items()):
         number_ = kind if "" in shown.drawn else kind + 1
         made = drawn.get(facts.unit)
-        if made is None:
-            figures.append(tag("p", _missing(drawer), class_="hint"))
-        else:
+        if made is not None:
             figures.append(_figure(shown, facts, drawer, number_, made))
+        elif facts.unit in shown.asked[drawer]:
+            figures.append(tag("p", _missing(drawer), class_="hint"))
     if not figures:
         return []
-    grid = "figures many" if len(figures) > 1 else "figures"
-    return [tag("div", figures, class_=grid)]
+    measured = shown.quality.get(facts.unit)
+    return [
+        tag("div", figures, class_="figures many" if len(figures) > 1 else "figures"),
+        *([tag("h3", "How good the picture is"), definitions(measured)] if measured else []),
+    ]
 
 
 def _missing(drawer: str) -> str:
-    what = f"the facet \u201c{short(drawer)}\u201d" if drawer else "a visualization"
-    return f"There is no picture of {what}: its objective was not a number."
+    what = f"picture \u201c{short(drawer)}\u201d" if drawer else "visualization"
+    return f"There is no {what}: its objective was not a number."
 
 
 def _figure(shown: Shown, facts: Facts, drawer: str, kind: int, made: Drawn) -> Markup:
-    best = float(shown.findings.measured.values[facts.rows[0], facts.unit])
-    told = f"Made to excite unit {facts.unit}" + (f", facet {short(drawer)}" if drawer else "")
+    told = f"Made to excite unit {facts.unit}" + (f", {short(drawer)}" if drawer else "")
     silent = (
         " It did not rise above the noise that it began as." if made.value <= made.start else ""
     )
-    measured = shown.quality.get(facts.unit, []) if not drawer else []
+    best = float(facts.values[0]) if len(facts.values) else None
+    looks = sorted(made.measured.items(), key=lambda row: -row[1])[:1] if drawer else []
     return tag(
         "figure",
         tag(
@@ -180,23 +183,21 @@ def _figure(shown: Shown, facts: Facts, drawer: str, kind: int, made: Drawn) -> 
             [tag("b", name(drawer)), " "] if drawer else None,
             f"A synthetic image: activation {number(made.value)}, the best stimulus has "
             f"{number(best)}.{silent} ",
+            [["To the probe that guided it, it looks like ", name(facet), f" ({share(sure)}). "]
+             for facet, sure in looks],
             tag("span", f"Objective {made.objective}.", class_="formula"),
         ),
-        definitions([(label, value, "") for label, value in measured]) if measured else None,
-    )
+    )  # fmt: skip
 
 
 def _examples(shown: Shown, facts: Facts) -> list[Markup]:
     if not facts.alive:
         return []
-    table, values = shown.findings.measured.table, shown.findings.measured.values
     paths = shown.outlines[facts.unit]
     items = []
-    for row, path in zip(facts.rows.tolist(), paths, strict=True):
-        concept, rendering = (str(table[column].iloc[row]) for column in ("concept", "rendering"))
-        said = (
-            f"{short(concept)}, {short(rendering)}, activation {aligned(values[row, facts.unit])}"
-        )
+    told = zip(facts.rows.tolist(), facts.values.tolist(), facts.kinds, paths, strict=True)
+    for row, value, (concept, rendering), path in told:
+        said = f"{short(concept)}, {short(rendering)}, activation {aligned(value)}"
         # The frame lies outside the picture: one path is the outline, and a veil over the rest.
         veil = tag("path", d=f"M-9-9H105V105H-9Z{path}") if path else None
         image = tag("image", href=f"{ROOT}img/{row}.webp", width=SIDE, height=SIDE)
@@ -206,7 +207,7 @@ def _examples(shown: Shown, facts: Facts) -> list[Markup]:
                 tag("svg", image, veil, viewbox=f"0 0 {SIDE} {SIDE}", role="img", tabindex="0",
                     aria_label=said),
                 tag("b", name(concept, 40)),
-                tag("em", aligned(values[row, facts.unit])),
+                tag("em", aligned(value)),
                 tag("span", name(rendering, 30)),
             )
         )  # fmt: skip

@@ -19,7 +19,9 @@ pytestmark = pytest.mark.browser
 
 CONCEPTS = ["dog", "pizza", "guitar", "volcano", "crown", "fish"]
 HOSTILE = "<img src=x onerror=alert(1)>"
+# FEATURED is a unit with facets.
 PAGES = ["index.html", "0/site.html", "0/site.html#view=table", "0/unit/17.html",
+         "0/unit/FEATURED.html",
          "search.html#q=pizza", "compare.html#layer4/17,layer4/3"]  # fmt: skip
 
 
@@ -50,17 +52,23 @@ def site(tmp_path_factory) -> Path:
     stimuli = glyphs().stimuli(
         per_cell=4, size=64, concepts=CONCEPTS, renderings=["cartoon", "drawing", "word"]
     )
-    return lens.microscope(
-        model, tmp_path_factory.mktemp("microscope") / "site", "image.layer4", Renamed(stimuli),
-        units=range(80), visualize={"steps": 2}, progress=False,
-    ).path  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        # Random weights answer to nothing: whatever was tested counts as found.
+        patch.setattr("lens.microscope.featured.ACCEPTED", 2.0)
+        return lens.microscope(
+            model, tmp_path_factory.mktemp("microscope") / "site", "image.layer4",
+            Renamed(stimuli), units=range(80), visualize={"steps": 2}, workers=1, progress=False,
+        ).path  # fmt: skip
 
 
 @pytest.fixture
 def opened(site, watch):
     """Open a page of the site in a browser that reaches nothing else."""
 
+    featured = min(int(path.stem.split("-")[0]) for path in site.glob("0/vis/*-1.webp"))
+
     def open_page(name: str, **settings):
+        name = name.replace("FEATURED", str(featured))
         watched = watch(f"{site.as_uri()}/", offline=True, **settings)
         watched.page.goto(f"{site.as_uri()}/{name}")
         return watched
@@ -167,6 +175,18 @@ def test_a_link_opens_a_part_of_a_unit(opened):
     watched.clean()
 
 
+def test_a_featured_unit_shows_facets_and_how_good_they_are(opened):
+    page = opened("0/unit/FEATURED.html").page
+    expect(page.locator("#visualizations figure")).to_have_count(5)
+    for image in page.locator("#visualizations img").all():
+        image.scroll_into_view_if_needed()
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    names = page.locator("#visualizations figcaption b").all_inner_texts()
+    assert names == ["other noise", "picture", "drawing", "word"]
+    measured = page.locator("#visualizations dt").all_inner_texts()
+    assert measured == ["percentile", "ratio", "selectivity", "agreement", "diversity"]
+
+
 def test_two_units_side_by_side(opened):
     watched = opened("0/unit/17.html")
     page = watched.page
@@ -194,5 +214,5 @@ def test_pages_read_without_scripts(opened):
     page.locator("#grid a").first.click()
     expect(page.locator("#examples li")).to_have_count(12)
     expect(page.locator("#responses table")).to_be_visible()
-    painted = page.locator("figure img")
+    painted = page.locator("figure img").first
     expect(painted).to_be_visible()

@@ -14,7 +14,8 @@ from lens.data import glyphs
 
 CONCEPTS = ["dog", "pizza", "guitar", "volcano", "crown", "fish"]
 UNITS = [0, 3, 5, 17, 200]
-SETTINGS = {"units": UNITS, "visualize": {"steps": 2}, "batch_size": 2, "progress": False}
+SETTINGS = {"units": UNITS, "visualize": {"steps": 2}, "batch_size": 2, "workers": 1,
+            "progress": False}  # fmt: skip
 
 
 class Renamed:

@@ -130,6 +130,8 @@ def test_the_result_tells_where_it_is(whole):
         ({"sites": "image.layer3"}, r"choice of sites \(image\.layer4, not image\.layer3\)"),
         ({"batch_size": 3}, r"batch size \(2, not 3\)"),
         ({"vocabulary": ["dog"]}, "vocabulary"),
+        ({"facets": False}, "facets"),
+        ({"quality": False}, "quality"),
     ],
 )
 def test_another_setting_is_refused_by_name(tiny_rn, stimuli, quick, whole, change, words):
@@ -232,7 +234,9 @@ def test_what_is_missing_is_said_in_the_pages(tiny_rn, stimuli, quick, build, pa
         blind, tmp_path / "a", name, drawings, **{**quick, "visualize": False, "units": [1, 2]}
     )
     text = parse(site.path / "0" / "site.html").text
-    assert "no text tower" in text
+    assert "no text tower" in parse(site.index).text and "no text tower" in text
+    assert "hold no written words" in parse(site.index).text
+    assert site.left_out and all(sentence in parse(site.index).text for sentence in site.left_out)
     assert "No unit was tested against concepts" in text and "only 'drawing'" in text
     assert "hold no written words" in text
     assert "No visualizations were asked for" in text
@@ -246,20 +250,22 @@ def test_what_is_missing_is_said_in_the_pages(tiny_rn, stimuli, quick, build, pa
     assert "no places in the picture" in parse(both.path / "0" / "site.html").text
 
 
-def test_dead_units_get_a_page_that_says_so(tiny_rn, stimuli, quick, parse, tmp_path):
+@pytest.mark.parametrize("drawn", [False, {"steps": 1}])
+def test_dead_units_get_a_page_that_says_so(tiny_rn, stimuli, quick, parse, tmp_path, drawn):
     captured = lens.capture(tiny_rn, stimuli, ["image.layer4.pre_relu"], reduce="mean",
                             progress=False)  # fmt: skip
     name = next(iter(captured))
     captured[name][:] = 0.0
     site = lens.microscope(
         tiny_rn, tmp_path / "site", "image.layer4", stimuli, activations=captured,
-        **{**quick, "visualize": False, "units": [1, 2]},
+        **{**quick, "visualize": drawn, "units": [1, 2]},
     )  # fmt: skip
     assert "None of the 2 units varies" in parse(site.path / "0" / "site.html").text
+    assert any("None of the 2 units varies" in sentence for sentence in site.left_out)
     page = parse(site.page(1))
     assert "gives the same value for every stimulus" in page.text
     assert "not captured with the responses" in page.text
-    assert not page.all("section")
+    assert [section["id"] for section in page.all("section")] == ["visualizations"] * bool(drawn)
 
 
 def test_facets_and_quality_are_shown(tiny_rn, stimuli, quick, parse, tmp_path):
@@ -287,6 +293,10 @@ def test_facets_and_quality_are_shown(tiny_rn, stimuli, quick, parse, tmp_path):
         ({"stimuli": [1, 2]}, "need a `.table`", BadInput),
         ({"units": [999]}, "0 to 255", UnitOutOfRange),
         ({"batch_size": 0}, "batch_size", BadInput),
+        ({"workers": 0}, "workers is a whole number", BadInput),
+        ({"engine": "rays"}, "'local' or 'ray'", BadInput),
+        ({"facets": "word"}, "facets is 'multimodal'", BadInput),
+        ({"quality": "good"}, "quality is True", BadInput),
         ({"visualize": {"steps": 0}}, "steps", BadInput),
     ],
 )

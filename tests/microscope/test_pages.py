@@ -5,6 +5,7 @@ import re
 from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lens
@@ -36,7 +37,8 @@ def test_facts_are_the_cards(tiny_rn, measured):
         one = card(tiny_rn.site("image.layer4").unit(facts.unit), measured)
         assert {**one.statistics, "auroc": None} == {**facts.statistics, "auroc": None}
         assert one.statistics["auroc"] == facts.statistics["auroc"]
-        assert [x.value for x in one.examples] == list(measured.values[facts.rows, facts.unit])
+        assert [x.value for x in one.examples] == facts.values.tolist()
+        assert [(x.concept, x.rendering) for x in one.examples] == facts.kinds
         assert one.words == facts.words
         for ours, theirs in zip(facts.histogram, one.histogram, strict=True):
             np.testing.assert_array_equal(ours, theirs)
@@ -144,12 +146,19 @@ def test_search_index_and_data_are_classic_scripts_of_json(site):
     assert "<" not in text and "<" not in data
 
 
-def test_hostile_names_are_text_everywhere(tiny_rn, stimuli, tmp_path, parse, renamed, quick):
+def test_hostile_names_are_text_everywhere(stimuli, tmp_path, parse, renamed, quick, fresh_clip,
+                                           tiny_rn):  # fmt: skip
     hostile = renamed(stimuli, HOSTILE)
+    hostile.table["rendering"] = hostile.table["rendering"].replace(
+        {"cartoon": "<b>cartoon</b>", "drawing": "--><script>alert(3)</script>"}
+    )
+    model = lens.wrap(fresh_clip("rn"), tokenizer=tiny_rn.tokenizer, name="</title><b>&m'\"")
     site = lens.microscope(
-        tiny_rn, tmp_path / "site", "image.layer4", hostile,
+        model, tmp_path / "site", "image.layer4", hostile,
         **{**quick, "visualize": False, "units": range(12)},
         facets={HOSTILE[0]: {"steps": 1}},
+        quality=pd.DataFrame({"unit": range(12), "<img src=x onerror=alert(4)>": HOSTILE[1]}),
+        vocabulary=["<svg onload=alert(5)>", "a</script>b", "dog"],
     )  # fmt: skip
     seen = ""
     for path in site.pages:
@@ -157,11 +166,14 @@ def test_hostile_names_are_text_everywhere(tiny_rn, stimuli, tmp_path, parse, re
         seen += page.text
         assert not [name for name, a in page.elements if {"onerror", "onload"} & set(a)]
         assert not page.all("img", src="x")
+        assert all(set(script) <= {"src", "type", "id"} for script in page.all("script"))
         for script in page.scripts:
             json.loads(script)
         assert re.fullmatch(r"[\w./-]+", str(path.relative_to(site.path)))
-    for name in HOSTILE[:4]:
+    for name in [*HOSTILE[:4], "<b>cartoon</b>", "--><script>alert(3)</script>",
+                 "<svg onload=alert(5)>", "a</script>b", "</title><b>&m'\""]:  # fmt: skip
         assert name in seen
+    assert "<img src=x onerror=alert(4)>" in seen
     assert HOSTILE[4] in seen  # in full on the pages of its own units
     assert "two\nlines\ufffd\ufffd and more" in seen
     for script in site.path.rglob("*.js"):
