@@ -7,6 +7,8 @@ BIN    := $(VENV)/bin
 # A pre-made environment or wheels of a machine without a GPU:
 #   make demo PIP_INSTALL_ARGS="--extra-index-url <the index of torch's CPU wheels>"
 PIP_INSTALL_ARGS ?=
+# A process for every core, four at most; the tests of one file stay together.
+PYTEST_ARGS ?= --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test lint types rooms clean
 
@@ -20,7 +22,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/mypy widgets
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

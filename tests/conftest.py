@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Tests that run at the same time share the cores; torch reads this when it is imported.
+if AT_ONCE := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(AT_ONCE))))
+
 import open_clip
 import pytest
 import torch
