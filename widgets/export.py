@@ -10,6 +10,7 @@ import base64
 import copy
 import json
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,7 +131,8 @@ def _run(book: Any, folder: Path, timeout: float | None) -> dict[str, host.Hoste
         resources = {"metadata": {"path": str(folder)}}
         NotebookClient(book, timeout=timeout, resources=resources).execute()
         book.cells.pop()
-        return {file.stem: _read(file) for file in Path(taken).glob("*.json")}
+        left = {file.stem: _read(file) for file in Path(taken).glob("*.json")}
+    return _kept(book) | left  # one that could not answer is as its state was saved
 
 
 def _leave(folder: str) -> None:
@@ -138,15 +140,20 @@ def _leave(folder: str) -> None:
     from ipywidgets.widgets.widget import _instances
 
     for widget in list(_instances.values()):
-        if isinstance(widget, View):
+        if not isinstance(widget, View):
+            continue
+        try:
             hosted = widget.hosted()
-            answers = {
-                trait: {host.key(value): told for value, told in known.items()}
-                for trait, known in hosted.answers.items()
-            }
-            told = [hosted.esm, hosted.css, hosted.state, answers]
-            text = json.dumps(told, default=_written)
-            Path(folder, f"{widget.model_id}.json").write_text(text, encoding="utf-8")
+        except Exception as problem:  # its state was saved with the notebook: that is taken then
+            warnings.warn(f"{widget.heading} is taken as it was shown: {problem}", stacklevel=2)
+            continue
+        answers = {
+            trait: {host.key(value): told for value, told in known.items()}
+            for trait, known in hosted.answers.items()
+        }
+        told = [hosted.esm, hosted.css, hosted.state, answers]
+        text = json.dumps(told, default=_written)
+        Path(folder, f"{widget.model_id}.json").write_text(text, encoding="utf-8")
 
 
 def _written(value: Any) -> dict[str, str]:

@@ -100,10 +100,11 @@ def test_a_kernel_that_is_killed_while_views_work_is_said_and_they_stay(lab, wat
     unit = neuron.locator("h1").inner_text()
     pid = int((lab.root / "pid").read_text())
     os.kill(pid, signal.SIGSTOP)  # so that what is asked now is under way when the end comes
-    attention.locator(".heads tbody tr").first.locator("td").nth(2).click()
-    expect(attention.locator(".boards")).to_have_attribute("aria-busy", "true")
     neuron.locator("button.next").click()
     expect(neuron).to_have_attribute("aria-busy", "true")
+    # After it: the explorer goes to the layer of a unit that is chosen.
+    attention.locator(".heads tbody tr").first.locator("td").nth(2).click()
+    expect(attention.locator(".boards")).to_have_attribute("aria-busy", "true")
     heatmap.get_by_role("button", name="Shuffle the weights").click()
     os.kill(pid, signal.SIGKILL)
     gone = page.locator(".lens-gone")

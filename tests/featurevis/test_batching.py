@@ -98,7 +98,7 @@ def test_a_generator_that_needs_more_than_the_model(resnet, monkeypatch):
     assert 2 * Wide.MAPS < drawn < 4 * Wide.MAPS
     assert drawn > 5 * bytes_per_image(resnet, [o.unit(unit)], (32, 32))
     room = 12 * drawn
-    monkeypatch.setattr(batching, "_free_bytes", lambda device: room)
+    monkeypatch.setattr(batching, "free_bytes", lambda device: room)
     quick = {"copies": 6, "steps": 1, "progress": False}
     assert visualize(unit, parameterization=Fourier(), **quick).recipe["batch_size"] > 6
     # Half of what is free, and twice what was measured: two and a half images and the model's own.

@@ -106,6 +106,27 @@ def test_a_kernel_leaves_views_as_they_are_read_again(tmp_path):
     assert found.answers == {"asked": {"3": {"image": b"\x01"}}}
 
 
+def test_a_view_that_cannot_answer_does_not_keep_the_others(tmp_path):
+    class Broken(View):
+        _esm = "function render() {}"
+        _css = ""
+        heading = "A broken view"
+
+        def answers(self):
+            raise BadInput("there are no stimuli left.")
+
+    class Whole(Broken):
+        def answers(self):
+            return {}
+
+    broken, whole = Broken(), Whole()
+    with pytest.warns(UserWarning, match="A broken view is taken as it was shown: there are no"):
+        export._leave(str(tmp_path))
+    assert (tmp_path / f"{whole.model_id}.json").exists()
+    assert not (tmp_path / f"{broken.model_id}.json").exists()
+    broken.close()
+
+
 def test_bad_input(tmp_path):
     with pytest.raises(BadInput, match="no notebook"):
         export_notebook(tmp_path / "none.ipynb")
