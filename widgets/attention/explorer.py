@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ import numpy as np
 import traitlets
 from jaxtyping import Float
 
+from lens.attribution import scene
 from lens.capture.attention_maps import AttentionLayer, AttentionMaps
-from lens.capture.rollout import rollout
 from lens.errors import BadInput, UnknownSite, suggestion
 from lens.widgets import host
 from lens.widgets.atlas import webp
-from lens.widgets.attention import scene
 from lens.widgets.attention.traits import layer_maps, small
 from lens.widgets.esm import module
 from lens.widgets.link import named
@@ -60,7 +58,7 @@ class AttentionExplorer(View):
     def __init__(self, maps: AttentionMaps, layer: str | None = None, row: int = 0) -> None:
         """Open the explorer on what `lens.attention` returned; see `explore`."""
         self._maps = maps
-        self._layers: dict[str, AttentionLayer | None] = _listed(maps)
+        self._layers: dict[str, AttentionLayer | None] = scene.listed(maps)
         self._made: dict[str, dict[str, Any]] = {}
         self._looked: dict[str, None] = {}  # in order
         self._rows = max(scene.count(maps, tower) for tower in ("image", "text", "cross"))
@@ -268,15 +266,7 @@ class AttentionExplorer(View):
         self, name: str, row: int, words: list[str]
     ) -> tuple[Float[np.ndarray, "heads queries keys"], dict[str, Any], dict[str, Any]]:
         """Give one layer's pattern of one input, cut to the tokens that are shown."""
-        layer = self._layers[name]
-        if layer is None:
-            parts = self._maps.tower(name.partition(".")[0])  # type: ignore[arg-type]
-            pattern = rollout([scene.pattern_of(self._maps, part, row)[None] for part in parts])
-            layer = parts[0]  # whose keys they are
-        else:
-            pattern = scene.pattern_of(self._maps, layer, row)
-        (query, queries), (key, keys) = scene.sides(self._maps, layer, pattern, words)
-        return pattern[:, queries][:, :, keys], query, key
+        return scene.seen(self._maps, name, row, words)
 
     def _held(self, names: Sequence[str] | None) -> list[str]:
         """List what a page holds: row and layer."""
@@ -348,19 +338,6 @@ def explore(
     if scores:
         explorer.head_scores(None if scores is True else scores)
     return explorer
-
-
-def _listed(maps: AttentionMaps) -> dict[str, AttentionLayer | None]:
-    """List the layers by name, and after each tower its rollout where there is one: None."""
-    listed: dict[str, AttentionLayer | None] = {}
-    for tower in ("image", "text", "cross"):
-        layers = maps.tower(tower)  # type: ignore[arg-type]
-        listed |= {layer.name: layer for layer in layers}
-        shapes = [layer.pattern.shape for layer in layers]
-        passed = pairwise(shapes)
-        if len(layers) > 1 and all(a[0] == b[0] and a[2] == b[3] for a, b in passed):
-            listed[f"{tower}.rollout"] = None
-    return listed
 
 
 def _first(maps: AttentionMaps, listed: dict[str, AttentionLayer | None]) -> str:
