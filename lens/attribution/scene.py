@@ -43,7 +43,7 @@ def seen(
 
     `name` is one of `listed`; `words` come from `words_of`.
     """
-    layer = maps[name] if name in maps else None
+    layer = maps.get(name)
     if layer is None:
         parts = maps.tower(name.partition(".")[0])  # type: ignore[arg-type]
         pattern = rollout([pattern_of(maps, part, row)[None] for part in parts])

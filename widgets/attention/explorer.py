@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets
@@ -20,7 +20,10 @@ from lens.widgets.attention.traits import layer_maps, small
 from lens.widgets.esm import module
 from lens.widgets.link import named
 from lens.widgets.theme import styles
-from lens.widgets.view import View
+from lens.widgets.view import View, is_figure
+
+if TYPE_CHECKING:
+    from lens.figures import Figure
 
 HERE = Path(__file__).parent
 
@@ -113,21 +116,24 @@ class AttentionExplorer(View):
         beside: Sequence[View] = (),
         layers: Iterable[str] | None = None,
     ) -> Path:
-        """Write the explorer as one HTML file that needs no kernel and no network.
+        """Write the explorer as one HTML file that needs no kernel and no network, or as a figure.
 
-        It holds all layers where their weights take less than 32 MiB before compression, else
+        The file holds all layers where their weights take less than 32 MiB before compression, else
         those that were looked at; its size is printed.
 
         Parameters
         ----------
         path
-            Ends in ``.html``. Missing folders are made.
+            Ends in ``.html``, or in ``.svg``, ``.pdf`` or ``.png`` for `figure`. Missing folders
+            are made.
         beside
             Other views that the same page shows below this one.
         layers
-            Which layers to hold instead.
+            Which layers to hold in an HTML file instead.
         """
         names = None if layers is None else [self._known(name) for name in layers]
+        if is_figure(path):
+            return super().save(path, beside=beside)
         self._chosen = names
         try:
             written = super().save(path, beside=beside)
@@ -137,6 +143,19 @@ class AttentionExplorer(View):
         size = written.stat().st_size / 2**20
         print(f"{written}: {len(held)} of {len(self._layers)} layers, {size:.1f} MiB")
         return written
+
+    def figure(self, **settings: Any) -> Figure:
+        """Draw the heads of the input and of the tower that are shown.
+
+        ``settings`` are those of `lens.figures.attention_sheet`.
+        """
+        from lens.figures import attention_sheet
+
+        name = self.asked.partition("/")[2]
+        layer = self._layers[name]
+        tower = layer.tower if layer is not None else name.partition(".")[0]
+        shown = {} if "layers" in settings else {"tower": tower}
+        return attention_sheet(self._maps, **{"row": self.row, **shown, **settings})
 
     _chosen: list[str] | None = None
 
