@@ -144,10 +144,7 @@ def _told(asks: dict[str, Any], keys: dict[str, Any], query: int | None) -> str:
     if keys["kind"] != "picture":
         return "which token (down) looks at which (across)"
     if keys["prefix"] or asks is not keys:
-        first = (
-            names[0] if (names and len(names) < asks["count"]) or asks is keys else "first token"
-        )
-        return f"where the {first}{'' if first.endswith(('token', 'query')) else ' token'} looks"
+        return f"where the {'class token' if names[0] == 'class' else names[0]} looks"
     return "where the patches look, on average"
 
 

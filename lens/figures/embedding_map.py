@@ -53,7 +53,7 @@ def embedding_map(
     """
     across = millimetres(width)
     by = colour if isinstance(colour, Colouring) else proj.colour(colour)
-    said = title if title is not None else f"Map of {len(proj):,} points by {by.name}"
+    said = title if title is not None else f"Map by {by.name}"
     with house_style():
         drawing = _drawn(proj, by, said, across)
     return Figure(f"{said}: {caption(proj)}", _frame(proj, by), drawing)
@@ -97,7 +97,7 @@ def _points(drawing: Any, proj: Projection, by: Colouring, wide: float, tall: fl
         return
     colours = by.colours()
     order = np.array(sorted(range(n), key=lambda i: colours[i] != NONE[0]))
-    radius = float(np.clip(0.22 * wide / n**0.5, 0.45, 2.6))  # pt
+    radius = float(np.clip(0.3 * wide / n**0.5, 0.45, 2.6))  # pt
     placed = proj.coordinates.astype(np.float64)
     low, high = placed.min(0), placed.max(0)
     # The same scale on both axes, and half a dot of room at the edges.

@@ -141,14 +141,14 @@ def _drawn(
     shares = {"site": 1.5, "shape": 1.1 if wide else 0.0, "units": 1.3}
     shares |= {"activity": 1.6} if active else {}
     shares |= {"multimodal": 1.6} if tested else {}
-    unit = (across - 2) / sum(shares.values())
+    unit = min((across - 2) / sum(shares.values()), 40.0)
     starts, x = {}, 1.0
     for name, share in shares.items():
         starts[name] = (x, share * unit - 2.5)
         x += share * unit
     heads = {
         "site": "site", "shape": "shape", "units": "units",
-        "activity": "mean activations", "multimodal": "multimodal units",
+        "activity": "their mean activations", "multimodal": "multimodal units",
     }  # fmt: skip
     for name, (left, room) in starts.items():
         if room > 0:
@@ -168,25 +168,27 @@ def _drawn(
             said = f"{shape} ({site.layout[1:]})"
             say(drawing, left, y + 1, said, room=room, size=SMALL, colour=GREY)
         left, room = starts["units"]
-        _bar(drawing, left, y, room, site.n_units / largest, f"{site.n_units:,}")
+        _bar(drawing, left, y, room, site.n_units / largest, f"{site.n_units:,}", GREY)
         if active and activity:
             _activity(drawing, activity, *starts["activity"], y)
         if tested and found:
             left, room = starts["multimodal"]
             share = found["count"] / max(found["of"], 1)
             said = f"{found['count']:,} of {found['of']:,} ({share:.0%})"
-            _bar(drawing, left, y, room, share, said)
+            _bar(drawing, left, y, room, share, said, INK)
         y += _ROW
     return drawing
 
 
-def _bar(drawing: Any, left: float, top: float, room: float, share: float, said: str) -> None:
+def _bar(
+    drawing: Any, left: float, top: float, room: float, share: float, said: str, colour: str
+) -> None:
     say(drawing, left, top + 0.2, said, room=room, size=SMALL)
     bar = area(drawing, left, top + 3.2, room, 1.1)
     bar.set(xlim=(0, 1), ylim=(0, 1))
     bar.set_axis_off()
     bar.barh(0.5, 1, 1, color=LINE)
-    bar.barh(0.5, share, 1, color=INK)
+    bar.barh(0.5, share, 1, color=colour)
 
 
 def _activity(drawing: Any, activity: Any, left: float, room: float, top: float) -> None:

@@ -31,7 +31,7 @@ from lens.sites import Unit
 __all__ = ["unit_table"]
 
 _TOP, _ROW, _TILE = 14.5, 8.4, 7.4
-_CHANCE = 0.5
+_CHANCE, _SCORE = 0.5, 9.5
 
 
 def unit_table(
@@ -56,7 +56,7 @@ def unit_table(
     visualization
         What `lens.visualize` made of some of the units, or a picture for a unit's number.
     examples
-        Pictures that excite a unit, for its number; three are drawn.
+        Pictures that excite a unit, for its number; three are drawn, one in a narrow figure.
     rows
         How many are drawn, of those there are.
     width
@@ -83,7 +83,8 @@ def unit_table(
         said = ", ".join(part for part in (f"Units of {site}" if site else "Units", model) if part)
     told = _told(table, len(frame))
     made = _made(visualization)
-    real = {int(unit): list(found)[:3] for unit, found in (examples or {}).items()}
+    each = 3 if across >= 140 else 1
+    real = {int(unit): list(found)[:each] for unit, found in (examples or {}).items()}
     with house_style():
         drawing = _drawn(frame, made, real, said, told, across)
     return Figure(f"{said}: {told}", frame, drawing)
@@ -127,11 +128,11 @@ def _drawn(
     x += _TILE + 1 if drawn else 0
     places["real"] = x if most else None
     x += most * (_TILE + 0.6) + 1 if most else 0
-    numbers = [name for name in ("q", "n") if name in frame]
+    numbers = [name for name in (("q", "n") if across >= 140 else ("q",)) if name in frame]
     right = across - 1 - 10.0 * len(numbers)
-    wide = max((right - x) * (0.55 if across >= 140 else 0.42), 12.0) if scored else 0.0
+    wide = max((right - x) * 0.44, 12.0) if scored else 0.0
     columns = _columns(frame, scored)
-    room = (right - wide - 3 - x) / max(len(columns), 1)
+    room = (right - wide - (_SCORE + 3 if scored else 1) - x) / max(len(columns), 1)
     _heads(drawing, places, columns, x, room, numbers, right, across)
     for row, unit in enumerate(units):
         y = _TOP + _ROW * row
@@ -195,7 +196,7 @@ def _scores(
     axes = area(drawing, left, _TOP, wide, _ROW * count)
     scores = frame["score"].to_numpy(float)
     every = np.concatenate([scores, *(frame[kind].to_numpy(float) for kind in kinds)])
-    low = min(_CHANCE, float(np.nanmin(every, initial=_CHANCE)) // 0.1 * 0.1)
+    low = min(_CHANCE, np.floor(float(np.nanmin(every, initial=_CHANCE)) * 10) / 10)
     middle = np.arange(count) + _TILE / 2 / _ROW
     axes.barh(middle, np.nan_to_num(scores - _CHANCE), 0.34, left=_CHANCE, color=OTHER)
     for i, kind in enumerate(kinds):
@@ -204,19 +205,18 @@ def _scores(
             linewidths=0.3, edgecolors="white", zorder=3, clip_on=False,
         )  # fmt: skip
     axes.axvline(_CHANCE, color=GREY, linewidth=0.6)
+    ticks = [_CHANCE, 0.75, 1.0] if low == _CHANCE else [low, _CHANCE, 0.75, 1.0]
     axes.set(yticks=[], ylim=(count, 0), xlim=(low, 1.0))
-    axes.locator_params(axis="x", nbins=5)
+    axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
     axes.spines["left"].set_visible(False)
-    room = 9.5
     for row, score in enumerate(scores):
-        if np.isfinite(score):
-            y = _TOP + _ROW * row + 0.3
-            at = left + wide * (min(max(score, low), 1) - low) / (1 - low)
-            align = "right" if at > left + room else "left"
-            say(drawing, at, y, f"{score:.3f}", room=room, size=SMALL, align=align)
-    head = _TOP - 4.2
-    said = "AUROC; bar: weakest rendering" if wide > 36 else "AUROC"
-    say(drawing, left, head, said, room=wide, size=SMALL, colour=GREY)
+        y = _TOP + _ROW * row + _TILE / 2 - 1.2
+        said = f"{score:.3f}" if np.isfinite(score) else ""
+        say(drawing, left - 3, y, said, room=_SCORE, align="right")
+    say(drawing, left - 3, _TOP - 4.2, "score", room=_SCORE, size=SMALL, colour=GREY, align="right")
+    said = "AUROC, 0.5 is chance; bar: in the weakest rendering"
+    said = said if wide > 36 else "AUROC"
+    say(drawing, left, _TOP - 4.2, said, room=wide, size=SMALL, colour=GREY)
     foot = _TOP + _ROW * count + 4.8
     across = float(drawing.get_size_inches()[0]) * 25.4
     step = min(30.0, (across - 2) / max(len(kinds), 1))
