@@ -169,7 +169,7 @@ def _heads(
     if places["made"] is not None:
         say(drawing, places["made"], y, "made", room=_TILE + 1, size=SMALL, colour=GREY)
     if places["real"] is not None:
-        said = "excited most by" if x - places["real"] > 16 else "by"
+        said = "excited most by" if x - places["real"] > 16 else "real"
         say(drawing, places["real"], y, said, room=x - places["real"], size=SMALL, colour=GREY)
     for i, name in enumerate(columns):
         say(drawing, x + i * room, y, name, room=room - 1.5, size=SMALL, colour=GREY)
@@ -205,7 +205,8 @@ def _scores(
             linewidths=0.3, edgecolors="white", zorder=3, clip_on=False,
         )  # fmt: skip
     axes.axvline(_CHANCE, color=GREY, linewidth=0.6)
-    ticks = [_CHANCE, 0.75, 1.0] if low == _CHANCE else [low, _CHANCE, 0.75, 1.0]
+    apart = wide * (_CHANCE - low) / (1 - low)  # mm; two numbers need six
+    ticks = [low, _CHANCE, 0.75, 1.0] if apart > 6 else [_CHANCE, 0.75, 1.0]
     axes.set(yticks=[], ylim=(count, 0), xlim=(low, 1.0))
     axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
     axes.spines["left"].set_visible(False)
@@ -214,7 +215,7 @@ def _scores(
         said = f"{score:.3f}" if np.isfinite(score) else ""
         say(drawing, left - 3, y, said, room=_SCORE, align="right")
     say(drawing, left - 3, _TOP - 4.2, "score", room=_SCORE, size=SMALL, colour=GREY, align="right")
-    said = "AUROC, 0.5 is chance; bar: in the weakest rendering"
+    said = "AUROC by rendering; bar: the weakest"
     said = said if wide > 36 else "AUROC"
     say(drawing, left, _TOP - 4.2, said, room=wide, size=SMALL, colour=GREY)
     foot = _TOP + _ROW * count + 4.8
