@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from test_files import texts
 
 import lens
 from lens import figures
@@ -23,7 +22,7 @@ def drawn(figure, shape):
     return [np.asarray(one) for one in found if one.shape == shape]
 
 
-def test_each_map_is_where_the_class_token_looks(maps):
+def test_each_map_is_where_the_class_token_looks(maps, texts):
     figure = maps.figure(row=1)
     shown = drawn(figure, (4, 4))
     assert len(shown) == 3 * (2 + 1) + 1  # two heads and their mean a layer, and the rollout
@@ -43,7 +42,7 @@ def test_its_numbers_are_those_of_the_layers(maps):
     assert own["largest"].iloc[1] == pytest.approx(maps[LAST].map(1, row=1).max())
 
 
-def test_another_token_may_look(maps):
+def test_another_token_may_look(maps, texts):
     figure = figures.attention_sheet(maps, layers="image.blocks.2", query=3, width="single")
     shown = drawn(figure, (4, 4))
     assert len(shown) == 3 and figure.size[0] == pytest.approx(85)
@@ -51,7 +50,7 @@ def test_another_token_may_look(maps):
     assert "where patch 2 looks" in texts(figure.svg)
 
 
-def test_of_a_text_every_token_is_drawn_and_listed(maps):
+def test_of_a_text_every_token_is_drawn_and_listed(maps, texts):
     figure = figures.attention_sheet(maps, row=1, tower="text")
     words = " ".join(texts(figure.svg))
     assert "two" in words and "cats" in words and "<b>" not in figure.svg

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from test_files import texts
 
 import lens
 from lens import figures
@@ -16,7 +15,7 @@ def acts(tiny_rn):
     return lens.capture(tiny_rn, list(pictures), ["image.layer4"], progress=False)
 
 
-def test_stages_and_blocks_are_rows(tiny_rn):
+def test_stages_and_blocks_are_rows(tiny_rn, texts):
     figure = figures.layer_overview(tiny_rn)
     named = [site for site in tiny_rn.sites if site.kind in ("stage", "block")]
     assert list(figure.frame["site"]) == [site.name for site in named]
@@ -26,7 +25,7 @@ def test_stages_and_blocks_are_rows(tiny_rn):
     assert "multimodal units" not in said and "their mean activations" not in said
 
 
-def test_what_is_known_is_drawn(tiny_rn, acts, measured):
+def test_what_is_known_is_drawn(tiny_rn, acts, measured, texts):
     table = table_of(measured)
     sure = table.assign(q=np.where(table["unit"] < 7, 0.01, 0.9))
     sure.attrs = table.attrs
@@ -45,7 +44,7 @@ def test_what_is_known_is_drawn(tiny_rn, acts, measured):
     assert {"7 of 256 (3%)", "multimodal units", "their mean activations"} <= set(texts(figure.svg))
 
 
-def test_names_are_text_and_bytes_are_stable(fresh_clip, tmp_path):
+def test_names_are_text_and_bytes_are_stable(fresh_clip, tmp_path, texts):
     model = lens.wrap(fresh_clip("vit"), name="</script><img src=x onerror=alert(1)>")
     for kind in ("svg", "pdf", "png"):
         once, again = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"

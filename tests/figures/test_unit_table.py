@@ -3,8 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import HOSTILE
-from test_files import texts
 
 from lens import figures, widgets
 from lens.errors import BadInput
@@ -16,7 +14,7 @@ def table(measured):
     return table_of(measured)
 
 
-def test_rows_bars_and_marks_are_those_of_the_table(table):
+def test_rows_bars_and_marks_are_those_of_the_table(table, texts):
     figure = figures.unit_table(table, rows=7)
     pd.testing.assert_frame_equal(figure.frame, table.head(7))
     (axes,) = (axes for axes in figure.drawing.axes if len(axes.patches) == 7)
@@ -32,7 +30,7 @@ def test_rows_bars_and_marks_are_those_of_the_table(table):
     assert {"unit", "concept", "score", "q", "n"} <= set(said)
 
 
-def test_pictures_stand_beside_their_units(table):
+def test_pictures_stand_beside_their_units(table, texts):
     first, second = (int(unit) for unit in table["unit"][:2])
     red = np.full((8, 8, 3), (255, 0, 0), np.uint8)
     figure = figures.unit_table(
@@ -70,15 +68,15 @@ def test_what_is_unknown_is_listed_last(table, site):
     assert view.figure().save
 
 
-def test_names_are_text(table):
-    odd = table.head(len(HOSTILE)).assign(concept=HOSTILE)
+def test_names_are_text(table, texts, names):
+    odd = table.head(len(names)).assign(concept=names)
     for width in ("single", "double"):
         figure = figures.unit_table(odd, width=width)
         assert "<script" not in figure.svg and "<img" not in figure.svg
-    assert HOSTILE[0][:12] in " ".join(texts(figure.svg))
+    assert names[0][:12] in " ".join(texts(figure.svg))
 
 
-def test_any_table_with_units_is_drawn_and_others_are_refused(table):
+def test_any_table_with_units_is_drawn_and_others_are_refused(table, texts):
     plain = figures.unit_table(pd.DataFrame({"unit": [3, 4], "size": [0.5, np.nan]}))
     assert {"unit", "size", "0.5", "3", "4"} <= set(texts(plain.svg))
     with pytest.raises(BadInput, match="column 'unit'"):
