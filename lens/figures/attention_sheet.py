@@ -195,10 +195,10 @@ def _drawn(
         say(drawing, x, top, said, room=wide + 4, size=SMALL, align="center")
         say(drawing, _LABELS - 2, top, "head", room=12, size=SMALL, colour=GREY, align="right")
     y = top + 3.6
-    for line, high in zip(rows, tall, strict=True):
-        _named(drawing, line, y + high / 2)
-        icons = [] if line.is_rollout or columns == 1 else list(enumerate(line.maps))
-        for place, icon in [*icons, (columns - 1, line.mean)]:
+    for each, high in zip(rows, tall, strict=True):
+        _named(drawing, each, y + high / 2)
+        icons = [] if each.is_rollout or columns == 1 else list(enumerate(each.maps))
+        for place, icon in [*icons, (columns - 1, each.mean)]:
             _map(drawing, icon, _LABELS + place * (wide + _GAP), y, wide, high)
         y += high + _GAP + 0.6
     return drawing

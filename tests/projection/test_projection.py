@@ -115,6 +115,15 @@ def test_figures_are_drawn_and_stay_the_same(hostile, tmp_path):
     assert drawn["pdf"].startswith(b"%PDF-1.4")
 
 
+def test_many_points_are_one_picture_behind_vector_words(hostile, monkeypatch):
+    plain = lens.figures.embedding_map(hostile).svg
+    assert "<image" not in plain
+    monkeypatch.setattr("lens.figures.embedding_map.VECTORS", 10)
+    many = lens.figures.embedding_map(hostile).svg
+    assert many.count("<image") == 1 and many.count("<text") == plain.count("<text")
+    assert many == lens.figures.embedding_map(hostile).svg
+
+
 def test_tables_and_arrays_are_saved(seen, tmp_path):
     seen.labels.add("odd ones", [1, 4])
     table = seen.table
