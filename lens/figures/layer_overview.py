@@ -138,8 +138,8 @@ def _drawn(
     say(drawing, 1, 1, title, room=across - 2, size=TITLE, bold=True)
     say(drawing, 1, 5.8, told, room=across - 2, size=SMALL, colour=GREY)
     # What is not known has no column; the others share its room.
-    shares = {"site": 1.5, "shape": 1.1 if wide else 0.0, "units": 1.3}
-    shares |= {"activity": 1.6} if active else {}
+    shares = {"site": 1.5, "shape": 1.1 if wide else 0.0, "units": 1.3 if wide else 0.8}
+    shares |= {"activity": 1.7} if active else {}
     shares |= {"multimodal": 1.6} if tested else {}
     unit = min((across - 2) / sum(shares.values()), 40.0)
     starts, x = {}, 1.0
@@ -148,7 +148,7 @@ def _drawn(
         x += share * unit
     heads = {
         "site": "site", "shape": "shape", "units": "units",
-        "activity": "their mean activations", "multimodal": "multimodal units",
+        "activity": "mean activations", "multimodal": "multimodal units",
     }  # fmt: skip
     for name, (left, room) in starts.items():
         if room > 0:
@@ -193,7 +193,7 @@ def _bar(
 
 def _activity(drawing: Any, activity: Any, left: float, room: float, top: float) -> None:
     low, high = activity["edges"]
-    words = 8.0
+    words = 8.0 if room > 30 else 6.5
     say(drawing, left + words - 1, top + 1, _said(low), room=words, size=SMALL, align="right")
     say(drawing, left + room - words + 1, top + 1, _said(high), room=words, size=SMALL)
     counts = np.asarray(activity["counts"], float)

@@ -22,7 +22,7 @@ def test_stages_and_blocks_are_rows(tiny_rn, texts):
     assert list(figure.frame["units"]) == [site.n_units for site in named]
     said = texts(figure.svg)
     assert {"image tower", "text tower", "layer4", "units"} <= set(said)
-    assert "multimodal units" not in said and "their mean activations" not in said
+    assert "multimodal units" not in said and "mean activations" not in said
 
 
 def test_what_is_known_is_drawn(tiny_rn, acts, measured, texts):
@@ -41,7 +41,7 @@ def test_what_is_known_is_drawn(tiny_rn, acts, measured, texts):
     counts, _ = np.histogram(values.mean(0), 32)
     (histogram,) = (axes.patches for axes in figure.drawing.axes if len(axes.patches) == 32)
     assert [bar.get_height() for bar in histogram] == counts.tolist()
-    assert {"7 of 256 (3%)", "multimodal units", "their mean activations"} <= set(texts(figure.svg))
+    assert {"7 of 256 (3%)", "multimodal units", "mean activations"} <= set(texts(figure.svg))
 
 
 def test_names_are_text_and_bytes_are_stable(fresh_clip, tmp_path, texts):
