@@ -193,9 +193,17 @@ def _bar(
 
 def _activity(drawing: Any, activity: Any, left: float, room: float, top: float) -> None:
     low, high = activity["edges"]
-    words = 8.0 if room > 30 else 6.5
-    say(drawing, left + words - 1, top + 1, _said(low), room=words, size=SMALL, align="right")
-    say(drawing, left + room - words + 1, top + 1, _said(high), room=words, size=SMALL)
+    words = 8.0 if room > 30 else 7.0
+    say(
+        drawing,
+        left + words - 1,
+        top + 1,
+        _said(low, room > 30),
+        room=words,
+        size=SMALL,
+        align="right",
+    )
+    say(drawing, left + room - words + 1, top + 1, _said(high, room > 30), room=words, size=SMALL)
     counts = np.asarray(activity["counts"], float)
     axes = area(drawing, left + words, top + 0.4, room - 2 * words, _ROW - 1.6)
     axes.bar(np.arange(len(counts)), counts, 1.0, align="edge", color=INK)
@@ -205,5 +213,7 @@ def _activity(drawing: Any, activity: Any, left: float, room: float, top: float)
     axes.spines["left"].set_visible(False)
 
 
-def _said(value: float | None) -> str:
-    return "" if value is None else f"{value:.2g}"
+def _said(value: float | None, roomy: bool) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2g}" if roomy or abs(value) >= 0.1 else f"{value:.1g}"

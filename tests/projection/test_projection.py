@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,7 +120,7 @@ def test_figures_are_drawn_and_stay_the_same(hostile, tmp_path):
 def test_many_points_are_one_picture_behind_vector_words(hostile, monkeypatch):
     plain = lens.figures.embedding_map(hostile).svg
     assert "<image" not in plain
-    monkeypatch.setattr("lens.figures.embedding_map.VECTORS", 10)
+    monkeypatch.setattr(import_module("lens.figures.embedding_map"), "VECTORS", 10)
     many = lens.figures.embedding_map(hostile).svg
     assert many.count("<image") == 1 and many.count("<text") == plain.count("<text")
     assert many == lens.figures.embedding_map(hostile).svg
