@@ -92,14 +92,28 @@ def test_a_figure_shows_what_the_view_shows(views, model):
     assert any(axes.images for axes in shown.drawing.axes)
     page.index = 7
     assert "Unit 7 of image.blocks.2" in page.figure().title
-    seen = views["map"]
+    seen = type(views["map"])(views["map"].proj)
     seen.ask = "colour:neighbours kept"
     assert seen.figure().title.startswith("Map by neighbours kept")
-    explorer = views["attention"]
+    explorer = views["attention"]._maps.explore()
     explorer.asked = "0/text.blocks.0.attention"
     assert set(explorer.figure().frame["layer"].str.partition(".")[0]) == {"text"}
     np.testing.assert_array_equal(explorer.figure(tower="image").frame["layer"].iloc[[0]],
                                   ["image.blocks.0.attention"])  # fmt: skip
+
+
+def test_results_are_saved_as_their_views_are(views, tmp_path):
+    results = {
+        "live": views["live"].result,
+        "facets": views["facets"]._found,
+        "map": views["map"].proj,
+        "heatmap": views["heatmap"]._attribution,
+        "attention": views["attention"]._maps,
+    }
+    for name, result in results.items():
+        for kind in ("svg", "pdf"):
+            own = result.save(tmp_path / f"{name}.{kind}").read_bytes()
+            assert own == views[name].figure().save(tmp_path / f"view.{kind}").read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore:stopped early")
