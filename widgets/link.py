@@ -8,25 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import UInt8
 
+from lens.neurons.overview import place
 from lens.pictures import open_picture
-from lens.sites import Site
 
 if TYPE_CHECKING:
     from lens.model import Model
 
-BEFORE = ".pre_relu"
+__all__ = ["named", "named_for", "place"]
+
 #: Bytes of a picture's name.
 SHORT = 8
-
-
-def place(site: Site | str) -> str:
-    """Give one name for all names of a site's units, before and after its final ReLU.
-
-    A stage is its last block, and both are that block's sum before its ReLU. A table says by name
-    alone where its values were taken, which is there.
-    """
-    name = site if isinstance(site, str) else site.pre_activation.name
-    return name.removesuffix(BEFORE)
 
 
 def named(pixels: UInt8[np.ndarray, "height width 3"]) -> str:

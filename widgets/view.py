@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
@@ -14,8 +14,14 @@ from lens.errors import BadInput
 from lens.widgets import host
 from lens.widgets.code import LOADER, Code, code_of
 
+if TYPE_CHECKING:
+    from lens.figures import Figure
+
 #: In a notebook that is read where no kernel and no widget can be: on a code host, in a mail.
 ASIDE = "This view is alive in a running notebook; lens.widgets.export_notebook takes it home."
+
+
+FIGURES = (".svg", ".pdf", ".png")
 
 
 class View(anywidget.AnyWidget):
@@ -65,13 +71,30 @@ class View(anywidget.AnyWidget):
         answers = self.answers()  # first: to answer may change what is shown
         return host.Hosted(self._code.esm, self._code.css, self.state(), answers)
 
+    def figure(self, **settings: Any) -> Figure:
+        """Draw what it shows as a report figure, in the house style of `lens.figures`.
+
+        Parameters
+        ----------
+        **settings
+            Those of the figure's own function; ``width`` ("single", "double" or mm) and ``title``
+            are settings of each.
+
+        Raises
+        ------
+        BadInput
+            Where there is none, or nothing to draw yet.
+        """
+        raise BadInput(f"A {type(self).__name__} has no report figure; it is saved as .html.")
+
     def save(self, path: str | Path, *, beside: Sequence[View] = ()) -> Path:
-        """Write one HTML file that needs no kernel and no network.
+        """Write one HTML file that needs no kernel and no network, or a report figure.
 
         Parameters
         ----------
         path
-            Ends in ``.html``. Missing folders are made.
+            Ends in ``.html``, or in ``.svg``, ``.pdf`` or ``.png`` for `figure`. Missing folders
+            are made.
         beside
             Other views that the same page shows below this one. What is chosen in one of them is
             shown in the others where they have it.
@@ -79,9 +102,16 @@ class View(anywidget.AnyWidget):
         Raises
         ------
         BadInput
-            For another kind of file.
+            For another kind of file, or a figure of several views.
         """
-        return save(path, self, *beside)
+        path = Path(path)
+        if not is_figure(path):
+            return save(path, self, *beside)
+        if beside:
+            raise BadInput(f"Views beside each other are saved as .html, not as {path.name!r}.")
+        drawn = self.figure()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return drawn.save(path)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         made = super()._repr_mimebundle_(**kwargs)
@@ -89,6 +119,11 @@ class View(anywidget.AnyWidget):
             return None
         data, metadata = made if isinstance(made, tuple) else (made, {})
         return {**data, "text/html": f"<p><i>{ASIDE}</i></p>"}, metadata
+
+
+def is_figure(path: str | Path) -> bool:
+    """Tell whether a file's name ends as that of a report figure."""
+    return Path(path).suffix.lower() in FIGURES
 
 
 def save(path: str | Path, *views: View, title: str | None = None) -> Path:
@@ -110,7 +145,12 @@ def save(path: str | Path, *views: View, title: str | None = None) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
-        raise BadInput(f"A view is saved as .html, not as {path.name!r}.")
+        if is_figure(path):
+            raise BadInput(
+                f"A page of views is saved as .html, not as {path.name!r}; the figure of one is "
+                f"saved by its own .save."
+            )
+        raise BadInput(f"A view is saved as .html, .svg, .pdf or .png, not as {path.name!r}.")
     if not views:
         raise BadInput("There is nothing to save: give at least one view.")
     for view in views:

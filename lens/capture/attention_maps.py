@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,6 +148,20 @@ class AttentionMaps(Mapping[str, AttentionLayer]):
         """Open the attention explorer; `lens.widgets.attention.explore` says what it takes."""
         # By name: what is shown stands above what is computed, and loads when somebody looks.
         return import_module("lens.widgets.attention").explore(self, **settings)
+
+    def figure(self, **settings: Any) -> Any:
+        """Draw every head as a report figure; `lens.figures.attention_sheet` says what it takes."""
+        return import_module("lens.figures").attention_sheet(self, **settings)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the maps: .svg, .pdf or .png for a report, .html for the explorer.
+
+        Raises
+        ------
+        BadInput
+            Where the name ends in none of these.
+        """
+        return Path(self.explore().save(path))
 
     def __getitem__(self, name: str) -> AttentionLayer:
         if name not in self._layers:

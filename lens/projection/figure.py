@@ -1,65 +1,20 @@
-"""A map as a figure: for plotly, and as a sheet for a paper."""
+"""A map as a figure of plotly, and what stands beside a map in words."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 
-from lens.projection.colouring import LIGHT, NONE, RAMP_LIGHT, Colouring, ramp
-from lens.projection.drawing import Dot, Sheet, Word
+from lens.projection.colouring import LIGHT, NONE, RAMP_LIGHT, Colouring
 
 if TYPE_CHECKING:
     from lens.projection.projection import Projection
 
-__all__ = ["figure", "sheet"]
+__all__ = ["caption", "figure", "legend_rows"]
 
 SOFT = "#5c6370"
 LONGEST = 28  # letters of a name in the legend
-
-
-def sheet(proj: Projection, by: Colouring, width: float = 640, height: float = 480) -> Sheet:
-    """Lay a map out as dots with a legend and a line on its quality.
-
-    Parameters
-    ----------
-    proj
-        The map; both axes have the same scale.
-    by
-        What the colours show.
-    width, height
-        In points.
-    """
-    margin, legend, foot = 16.0, 150.0, 30.0
-    room = width - legend - 2 * margin, height - foot - 2 * margin
-    placed, n = proj.coordinates, len(proj)
-    where = _fitted(placed, margin, margin, *room)
-    radius = float(np.clip(40 / max(n, 1) ** 0.5, 0.8, 4.0))
-    opacity = 0.9 if n <= 2_000 else 0.6
-    # What has a colour of its own is drawn last, on top.
-    colours = by.colours()
-    order = sorted(range(n), key=lambda i: colours[i] != NONE[0])
-    dots = [
-        Dot(round(float(where[i, 0]), 2), round(float(where[i, 1]), 2), radius, colours[i], opacity)
-        for i in order
-    ]
-    left = width - legend
-    words = [Word(left, margin + 10, _cut(by.name), 11, bold=True)]
-    if by.is_number:
-        low, high = by.span
-        steps = 24
-        for step in range(steps + 1):
-            dots.append(Dot(left + 5 + 4 * step, margin + 28, 5, ramp(RAMP_LIGHT, step / steps)))
-        words.append(Word(left, margin + 48, f"{low:.3g}", 10, SOFT))
-        words.append(Word(left + 85, margin + 48, f"{high:.3g}", 10, SOFT))
-    else:
-        for row, (name, colour, count) in enumerate(legend_rows(by)):
-            y = margin + 28 + 16 * row
-            dots.append(Dot(left + 4, y - 3.5, 4, colour))
-            words.append(Word(left + 14, y, f"{_cut(name)} ({count:,})", 10))
-    words.append(Word(margin, height - margin, caption(proj), 9, SOFT))
-    return Sheet(width, height, dots, words, title=repr(proj).splitlines()[0])
 
 
 def figure(proj: Projection, by: Colouring, width: int = 800, height: int = 600) -> Any:
@@ -135,22 +90,6 @@ def caption(proj: Projection) -> str:
         f"{said}; trustworthiness {good.trustworthiness:.2f}, continuity {good.continuity:.2f} "
         f"(k = {good.k})"
     )
-
-
-def _fitted(
-    placed: Float[np.ndarray, "n 2"], left: float, top: float, width: float, height: float
-) -> Float[np.ndarray, "n 2"]:
-    """Scale a map into a box, y upwards, the same scale on both axes."""
-    if not len(placed):
-        return placed
-    low, high = placed.min(axis=0), placed.max(axis=0)
-    spread = np.maximum(high - low, 1e-9)
-    scale = min(width / spread[0], height / spread[1]) if len(placed) > 1 else 0.0
-    scale = scale if (high > low).any() else 0.0
-    middle = (low + high) / 2
-    x = left + width / 2 + (placed[:, 0] - middle[0]) * scale
-    y = top + height / 2 - (placed[:, 1] - middle[1]) * scale
-    return np.stack([x, y], axis=1)
 
 
 def _cut(text: str) -> str:

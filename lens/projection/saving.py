@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lens.errors import BadInput
-from lens.projection import drawing
-from lens.projection.figure import sheet
 from lens.projection.labelling import write_table
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["save"]
 
-FIGURES = {".svg": drawing.svg, ".pdf": drawing.pdf, ".png": drawing.png}
+FIGURES = (".svg", ".pdf", ".png")
 TABLES = (".csv", ".parquet")
 
 
@@ -35,10 +34,10 @@ def save(proj: Projection, path: Path, colour: Any = None) -> Path:
     if kind not in FIGURES:
         kinds = ", ".join([".html", *FIGURES, *TABLES, ".npz"])
         raise BadInput(f"A map is saved as {kinds}, not as {path.name!r}.")
-    drawn = FIGURES[kind](sheet(proj, proj.colour(colour)))
+    # By name: a report figure stands above what it shows.
+    drawn = import_module("lens.figures").embedding_map(proj, colour)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(drawn)
-    return path
+    return Path(drawn.save(path))
 
 
 def arrays(proj: Projection) -> dict[str, Any]:

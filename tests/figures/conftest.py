@@ -1,5 +1,7 @@
 """A small model's responses to a few stimuli, some of them called what nobody should be called."""
 
+from xml.etree import ElementTree
+
 import pytest
 
 from lens.data import glyphs
@@ -39,3 +41,15 @@ def hostile(site):
     stimuli = called(HOSTILE)
     stimuli.__dict__["key"] = "hostile"  # other names, same pixels: no pass of theirs is shared
     return responses(site, stimuli, progress=False)
+
+
+@pytest.fixture(scope="session")
+def texts():
+    """Read the lines of text of an SVG."""
+    tag = "{http://www.w3.org/2000/svg}text"
+    return lambda svg: ["".join(e.itertext()) for e in ElementTree.fromstring(svg).iter(tag)]
+
+
+@pytest.fixture(scope="session")
+def names():
+    return HOSTILE

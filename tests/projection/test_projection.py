@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -103,13 +103,27 @@ def test_figures_are_drawn_and_stay_the_same(hostile, tmp_path):
     text = drawn["svg"].decode()
     assert "<script" not in text
     assert "&lt;/title&gt;" in text
-    assert text.count("<circle") == 30 + 3  # and a dot for each name in the legend
+    figure = lens.figures.embedding_map(hostile)
+    (points,) = (
+        d for axes in figure.drawing.axes for d in axes.collections if len(d.get_offsets()) == 30
+    )
+    np.testing.assert_allclose(
+        np.sort(points.get_offsets()[:, 0]), np.sort(hostile.coordinates[:, 0]), rtol=1e-6
+    )
+    assert list(figure.frame["x"]) == hostile.coordinates[:, 0].tolist()
     with Image.open(tmp_path / "new" / "map.png") as image:
-        assert image.size == (1280, 960)
+        assert image.width == round(178 / 25.4 * 300)
         assert len(image.convert("RGB").getcolors(1 << 20)) > 50
     assert drawn["pdf"].startswith(b"%PDF-1.4")
-    begin = int(re.search(rb"startxref\n(\d+)", drawn["pdf"])[1])
-    assert drawn["pdf"][begin : begin + 4] == b"xref"
+
+
+def test_many_points_are_one_picture_behind_vector_words(hostile, monkeypatch):
+    plain = lens.figures.embedding_map(hostile).svg
+    assert "<image" not in plain
+    monkeypatch.setattr(import_module("lens.figures.embedding_map"), "VECTORS", 10)
+    many = lens.figures.embedding_map(hostile).svg
+    assert many.count("<image") == 1 and many.count("<text") == plain.count("<text")
+    assert many == lens.figures.embedding_map(hostile).svg
 
 
 def test_tables_and_arrays_are_saved(seen, tmp_path):

@@ -272,6 +272,6 @@ def test_hardly_any_points_are_shown(n, tmp_path):
     assert proj._repr_mimebundle_()
 
 
-def test_only_html_is_saved(view, tmp_path):
-    with pytest.raises(BadInput, match=r"saved as \.html, not as 'map\.png'"):
-        view.save(tmp_path / "map.png")
+def test_other_files_are_refused(view, tmp_path):
+    with pytest.raises(BadInput, match=r"or \.png, not as 'map\.gif'"):
+        view.save(tmp_path / "map.gif")

@@ -71,9 +71,9 @@ def test_saving_shows_the_picture_that_it_made(page, tmp_path):
     assert page.picture["index"] == 5
 
 
-def test_only_html_is_saved(page, tmp_path):
-    with pytest.raises(BadInput, match=r"saved as \.html, not as 'unit\.png'"):
-        page.save(tmp_path / "unit.png")
+def test_other_files_are_refused(page, tmp_path):
+    with pytest.raises(BadInput, match=r"or \.png, not as 'unit\.gif'"):
+        page.save(tmp_path / "unit.gif")
 
 
 def test_units_come_as_numbers_units_or_rows_of_the_table(site, few):

@@ -41,6 +41,8 @@ def test_saving_is_inherited(tmp_path):
     text = path.read_text(encoding="utf-8")
     assert "<title>Counter</title>" in text
     assert lens.widgets.save(path, counter, title="Two").read_text().count("<title>Two<") == 1
+    with pytest.raises(BadInput, match="A Counter has no report figure"):
+        counter.save(tmp_path / "counter.svg")
 
 
 @pytest.mark.parametrize(

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets
 from jaxtyping import Float
 
+from lens.attribution import scene
 from lens.capture.attention_maps import AttentionLayer, AttentionMaps
-from lens.capture.rollout import rollout
 from lens.errors import BadInput, UnknownSite, suggestion
 from lens.widgets import host
 from lens.widgets.atlas import webp
-from lens.widgets.attention import scene
 from lens.widgets.attention.traits import layer_maps, small
 from lens.widgets.esm import module
 from lens.widgets.link import named
 from lens.widgets.theme import styles
-from lens.widgets.view import View
+from lens.widgets.view import View, is_figure
+
+if TYPE_CHECKING:
+    from lens.figures import Figure
 
 HERE = Path(__file__).parent
 
@@ -60,7 +61,7 @@ class AttentionExplorer(View):
     def __init__(self, maps: AttentionMaps, layer: str | None = None, row: int = 0) -> None:
         """Open the explorer on what `lens.attention` returned; see `explore`."""
         self._maps = maps
-        self._layers: dict[str, AttentionLayer | None] = _listed(maps)
+        self._layers: dict[str, AttentionLayer | None] = scene.listed(maps)
         self._made: dict[str, dict[str, Any]] = {}
         self._looked: dict[str, None] = {}  # in order
         self._rows = max(scene.count(maps, tower) for tower in ("image", "text", "cross"))
@@ -115,21 +116,24 @@ class AttentionExplorer(View):
         beside: Sequence[View] = (),
         layers: Iterable[str] | None = None,
     ) -> Path:
-        """Write the explorer as one HTML file that needs no kernel and no network.
+        """Write the explorer as one HTML file that needs no kernel and no network, or as a figure.
 
-        It holds all layers where their weights take less than 32 MiB before compression, else
+        The file holds all layers where their weights take less than 32 MiB before compression, else
         those that were looked at; its size is printed.
 
         Parameters
         ----------
         path
-            Ends in ``.html``. Missing folders are made.
+            Ends in ``.html``, or in ``.svg``, ``.pdf`` or ``.png`` for `figure`. Missing folders
+            are made.
         beside
             Other views that the same page shows below this one.
         layers
-            Which layers to hold instead.
+            Which layers to hold in an HTML file instead.
         """
         names = None if layers is None else [self._known(name) for name in layers]
+        if is_figure(path):
+            return super().save(path, beside=beside)
         self._chosen = names
         try:
             written = super().save(path, beside=beside)
@@ -139,6 +143,19 @@ class AttentionExplorer(View):
         size = written.stat().st_size / 2**20
         print(f"{written}: {len(held)} of {len(self._layers)} layers, {size:.1f} MiB")
         return written
+
+    def figure(self, **settings: Any) -> Figure:
+        """Draw the heads of the input and of the tower that are shown.
+
+        ``settings`` are those of `lens.figures.attention_sheet`.
+        """
+        from lens.figures import attention_sheet
+
+        name = self.asked.partition("/")[2]
+        layer = self._layers[name]
+        tower = layer.tower if layer is not None else name.partition(".")[0]
+        shown = {} if "layers" in settings else {"tower": tower}
+        return attention_sheet(self._maps, **{"row": self.row, **shown, **settings})
 
     _chosen: list[str] | None = None
 
@@ -268,15 +285,7 @@ class AttentionExplorer(View):
         self, name: str, row: int, words: list[str]
     ) -> tuple[Float[np.ndarray, "heads queries keys"], dict[str, Any], dict[str, Any]]:
         """Give one layer's pattern of one input, cut to the tokens that are shown."""
-        layer = self._layers[name]
-        if layer is None:
-            parts = self._maps.tower(name.partition(".")[0])  # type: ignore[arg-type]
-            pattern = rollout([scene.pattern_of(self._maps, part, row)[None] for part in parts])
-            layer = parts[0]  # whose keys they are
-        else:
-            pattern = scene.pattern_of(self._maps, layer, row)
-        (query, queries), (key, keys) = scene.sides(self._maps, layer, pattern, words)
-        return pattern[:, queries][:, :, keys], query, key
+        return scene.seen(self._maps, name, row, words)
 
     def _held(self, names: Sequence[str] | None) -> list[str]:
         """List what a page holds: row and layer."""
@@ -348,19 +357,6 @@ def explore(
     if scores:
         explorer.head_scores(None if scores is True else scores)
     return explorer
-
-
-def _listed(maps: AttentionMaps) -> dict[str, AttentionLayer | None]:
-    """List the layers by name, and after each tower its rollout where there is one: None."""
-    listed: dict[str, AttentionLayer | None] = {}
-    for tower in ("image", "text", "cross"):
-        layers = maps.tower(tower)  # type: ignore[arg-type]
-        listed |= {layer.name: layer for layer in layers}
-        shapes = [layer.pattern.shape for layer in layers]
-        passed = pairwise(shapes)
-        if len(layers) > 1 and all(a[0] == b[0] and a[2] == b[3] for a, b in passed):
-            listed[f"{tower}.rollout"] = None
-    return listed
 
 
 def _first(maps: AttentionMaps, listed: dict[str, AttentionLayer | None]) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from lens.attribution.scene import icons_of
+
 # The largest side of a small map; what is larger is drawn coarser.
 SMALL = 24
 
@@ -28,18 +30,8 @@ def as_bytes(
 def small(
     pattern: Float[np.ndarray, "heads queries keys"], query: dict[str, Any], key: dict[str, Any]
 ) -> dict[str, Any]:
-    """Draw each head as an icon: where one query looks in the picture, or the whole pattern.
-
-    The query is the class token or what pools; the mean over queries where there is neither.
-    """
-    if key["kind"] == "picture":
-        prefix, (rows, columns) = len(key["prefix"]), key["grid"]
-        single = prefix > 0 or query is not key
-        looked = pattern[:, 0] if single else pattern.mean(1)
-        icons = looked[:, prefix:].reshape(-1, rows, columns)
-    else:
-        icons = pattern
-    icons = coarse(icons)
+    """Draw each head as an icon, no larger than `SMALL`; see `lens.attribution.scene.icons_of`."""
+    icons = coarse(icons_of(pattern, query, key))
     values, _ = as_bytes(icons)
     return {"height": icons.shape[1], "width": icons.shape[2], "values": values.tobytes()}
 

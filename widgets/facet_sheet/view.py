@@ -25,6 +25,8 @@ from lens.widgets.view import View
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lens.figures import Figure
+
 HERE = Path(__file__).parent
 
 #: Real examples beside a unit, and the side of each in pixels.
@@ -56,6 +58,7 @@ class FacetSheet(View):
 
     def __init__(self, found: Facets, examples: Responses | Mapping[int, Any] | None) -> None:
         """Lay facets out; see `facets`."""
+        self._found = found
         table, images = found.table, found.visualization.images
         units = list(dict.fromkeys(zip(table["unit"], table["site"], strict=True)))
         real = [_examples(unit, site, examples) for unit, site in units]
@@ -91,6 +94,12 @@ class FacetSheet(View):
         if proposal["value"] not in known:
             raise BadInput(f"Units are sorted by one of {known}, not by {proposal['value']!r}.")
         return str(proposal["value"])
+
+    def figure(self, **settings: Any) -> Figure:
+        """Draw the facets as they were given; ``settings`` are `lens.figures.facet_sheet`'s."""
+        from lens.figures import facet_sheet
+
+        return facet_sheet(self._found, **settings)
 
     def answers(self) -> host.Answers:
         """Nothing: a page holds the whole sheet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets
@@ -20,6 +20,9 @@ from lens.widgets.esm import module
 from lens.widgets.link import named, place
 from lens.widgets.theme import styles
 from lens.widgets.view import View
+
+if TYPE_CHECKING:
+    from lens.figures import Figure
 
 HERE = Path(__file__).parent
 
@@ -77,6 +80,12 @@ class HeatMap(View):
         table = self._attribution.sanity(stages, seed)
         rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
         self.sanity = [{str(name): _plain(value) for name, value in row.items()} for row in rows]
+
+    def figure(self, **settings: Any) -> Figure:
+        """Draw the attribution; ``settings`` are those of `lens.figures.explanation`."""
+        from lens.figures import explanation
+
+        return explanation(self._attribution, **settings)
 
     def answers(self) -> host.Answers:
         """Nothing: a page holds the whole map, and the sanity check where it has been made."""

@@ -23,6 +23,7 @@ from lens.widgets.view import View
 if TYPE_CHECKING:
     from lens.featurevis import Visualization
     from lens.featurevis.formula import Objective
+    from lens.figures import Figure
 
 HERE = Path(__file__).parent
 
@@ -105,6 +106,22 @@ class LiveImages(View):
         if self._run.result is None:
             raise TimeoutError(f"The visualization takes more than {timeout:g} seconds.")
         return self._run.result
+
+    def figure(self, **settings: Any) -> Figure:
+        """Draw the images of the `result`; ``settings`` are those of `lens.figures.image_sheet`.
+
+        Raises
+        ------
+        BadInput
+            While the run goes on, or where it failed.
+        """
+        from lens.figures import image_sheet
+
+        if self.result is None:
+            if self._run.problem is not None:
+                raise BadInput(self.notice or f"No visualization: {self._run.problem!r}")
+            raise BadInput("No image is finished yet: .wait() for the run, or .stop() it, first.")
+        return image_sheet(self.result, **settings)
 
     def answers(self) -> host.Answers:
         """Nothing: a page holds the images as they are at that moment."""

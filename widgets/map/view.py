@@ -22,9 +22,10 @@ from lens.widgets.map import traits
 from lens.widgets.map.archive import archive
 from lens.widgets.map.linking import Links
 from lens.widgets.theme import styles
-from lens.widgets.view import View, save
+from lens.widgets.view import View
 
 if TYPE_CHECKING:
+    from lens.figures import Figure
     from lens.projection import Projection
 
 HERE = Path(__file__).parent
@@ -77,7 +78,8 @@ class EmbeddingMap(View):
         self._kept = KEPT
         self._links = Links(proj)
         positions = traits.placed(proj)
-        first = traits.coloured(proj.colour(colour))
+        self._shown = proj.colour(colour)
+        first = traits.coloured(self._shown)
         super().__init__(
             about=traits.about(proj),
             places=positions.astype("<u2").tobytes(),
@@ -105,20 +107,22 @@ class EmbeddingMap(View):
         self.selected = rows.astype("<u4").tobytes()
 
     def save(self, path: str | Path, *, beside: Sequence[View] = (), pictures: int = KEPT) -> Path:
-        """Write the map as one HTML file that needs no kernel and no network.
+        """Write the map as one HTML file that needs no kernel and no network, or as a figure.
 
-        It holds every colouring there is, the words of the vocabulary to search for, each point's
-        nearest neighbours for maps of up to 20,000 points, and pictures. Labels can be given in it,
-        and taken home as CSV.
+        The file holds every colouring there is, the words of the vocabulary to search for, each
+        point's nearest neighbours for maps of up to 20,000 points, and pictures. Labels can be
+        given in it, and taken home as CSV.
 
         Parameters
         ----------
         path
-            Ends in ``.html``. Missing folders are made.
+            Ends in ``.html``, or in ``.svg``, ``.pdf`` or ``.png`` for `figure`. Missing folders
+            are made.
         beside
             Other views that the same page shows below this one; see `View.save`.
         pictures
-            How many pictures it holds at most, spread evenly over the points; about 1 kB each.
+            How many pictures an HTML file holds at most, spread evenly over the points; about 1 kB
+            each.
 
         Raises
         ------
@@ -126,7 +130,16 @@ class EmbeddingMap(View):
             For another kind of file.
         """
         self._kept = pictures
-        return save(path, self, *beside)
+        return super().save(path, beside=beside)
+
+    def figure(self, **settings: Any) -> Figure:
+        """Draw the map in the colours that are shown.
+
+        ``settings`` are those of `lens.figures.embedding_map`, ``colour`` among them.
+        """
+        from lens.figures import embedding_map
+
+        return embedding_map(self.proj, **{"colour": self._shown, **settings})
 
     @property
     def heading(self) -> str:
@@ -156,13 +169,14 @@ class EmbeddingMap(View):
         if what != "colour" or not name:
             return
         try:
-            found = traits.coloured(self.proj.colour(name))
+            shown = self.proj.colour(name)
+            found = traits.coloured(shown)
         except LensError as problem:
             self.notice = str(problem)
             return
         with self.hold_sync():
             self.notice = ""
-            self.colour = found
+            self.colour, self._shown = found, shown
 
     def _answer(self, _widget: Any, message: Any, buffers: Any) -> None:
         """Answer one question of the page; a mistake is answered with its sentence."""
@@ -285,4 +299,5 @@ class EmbeddingMap(View):
         self.given = traits.given(self.proj)
         self.colourings = self.proj.colourings
         if self.colour["name"] == "label given" and "label given" in self.colourings:
-            self.colour = traits.coloured(self.proj.colour("label given"))
+            self._shown = self.proj.colour("label given")
+            self.colour = traits.coloured(self._shown)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import traitlets
+from PIL import Image
 
 from lens.errors import BadInput, UnitOutOfRange
 from lens.sites import Site, Unit
@@ -23,6 +27,7 @@ from lens.widgets.view import View
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lens.figures import Figure
     from lens.neurons.card import NeuronCard
     from lens.neurons.responses import Responses
 
@@ -93,6 +98,22 @@ class NeuronPage(View):
     def heading(self) -> str:
         """The unit's name."""
         return str(self._card(self.index)["name"])
+
+    def figure(self, **settings: Any) -> Figure:
+        """Draw the card of the unit shown, with its picture where the page has pictures.
+
+        A picture that is not there yet is computed. ``settings`` are `lens.figures.unit_card`'s.
+        """
+        from lens.figures import unit_card
+
+        (made,) = self._pictures.all([self.index])
+        found = self._make_card(self.index)
+        if made["state"] == "ready":
+            with Image.open(BytesIO(made["image"])) as image:
+                pixels = np.asarray(image.convert("RGB"))
+            value = float("nan") if made["value"] is None else made["value"]
+            found = replace(found, visualization=pixels, visualization_value=value)
+        return unit_card(found, **settings)
 
     def answers(self) -> host.Answers:
         """The unit shown and the listed ones; pictures that are not there yet are computed."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from lens.neurons.overview import ACCEPTED
+
+__all__ = ["ACCEPTED", "CAUTION", "STRONG", "Level", "Verdict", "verdict"]
+
 Level = Literal["strong", "partial", "none"]
 
-#: False-discovery rate at which a unit counts as found.
-ACCEPTED = 0.05
 #: Score from which one speaks of a multimodal unit without "but".
 STRONG = 0.95
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from lens.widgets.view import View
 
 if TYPE_CHECKING:
     from lens.featurevis import Visualization
+    from lens.figures import Figure
 
 HERE = Path(__file__).parent
 
@@ -54,10 +55,17 @@ class UnitTable(View):
     sure = traitlets.Bool(False).tag(sync=True)
 
     def __init__(
-        self, table: pd.DataFrame, site: str, place: str, model: str, thumbs: Mapping[str, Any]
+        self,
+        table: pd.DataFrame,
+        site: str,
+        place: str,
+        model: str,
+        thumbs: Mapping[str, Any],
+        pictured: Callable[[list[int]], Mapping[str, Any]] | None = None,
     ) -> None:
-        """Lay a table out; see `units`."""
+        """Lay a table out; see `units`. `pictured` gives a figure the pictures of some units."""
         self.table = table
+        self._pictured = pictured or (lambda indices: {})
         columns = traits.columns(table)
         super().__init__(
             about={
@@ -87,6 +95,32 @@ class UnitTable(View):
         if order.removeprefix("-") not in names:
             raise BadInput(f"There is no column {order!r} to sort by; there are: {names}.")
         return order
+
+    @property
+    def listed(self) -> pd.DataFrame:
+        """The rows that are listed, in their order, as `order`, `search` and `sure` have them."""
+        return traits.listed(self.table, self.order, self.search, self.sure)
+
+    def figure(self, *, rows: int = 20, **settings: Any) -> Figure:
+        """Draw the first of the rows that are listed.
+
+        ``settings`` are those of `lens.figures.unit_table`.
+
+        Raises
+        ------
+        BadInput
+            Where no row is listed.
+        """
+        from lens.figures import unit_table
+
+        found = self.listed
+        if not len(found):
+            raise BadInput("No unit is listed: change search and sure.")
+        shown = self._pictured([int(unit) for unit in found["unit"].head(rows)])
+        name = self.about["site"]
+        parts = (f"Units of {name}" if name else "Units", self.about["model"])
+        said = ", ".join(part for part in parts if part)
+        return unit_table(found, rows=rows, **{"title": said, **shown, **settings})
 
     def answers(self) -> host.Answers:
         """Nothing: a page holds the whole table."""
@@ -152,14 +186,27 @@ def units(
     indices = [int(index) for index in table["unit"]]
     if isinstance(site, Site):
         site.units(indices)  # says which one it does not have
+    drawn = traits.drawn(visualization)
     thumbs = traits.thumbnails(
         indices,
-        traits.drawn(visualization),
+        drawn,
         traits.excited(site, indices, examples, stimuli, activations)
         if isinstance(site, Site) and examples
         else None,
         partial(named_for, site.model) if isinstance(site, Site) else None,
     )
+
+    def pictured(some: list[int]) -> dict[str, Any]:
+        made = {unit: drawn[unit] for unit in some if unit in drawn}
+        if not isinstance(site, Site) or not examples:
+            return {"visualization": made}
+        which, shown = traits.excited(site, some, examples, stimuli, activations)
+        real = {
+            unit: [shown[one] for one in row if one >= 0]
+            for unit, row in zip(some, which, strict=True)
+        }
+        return {"visualization": made, "examples": real}
+
     model = site.model.name if isinstance(site, Site) else str(table.attrs.get("model", ""))
     name = site.name if isinstance(site, Site) else site or place(said)
-    return UnitTable(table, name, place(given), model, thumbs)
+    return UnitTable(table, name, place(given), model, thumbs, pictured)

@@ -11,6 +11,7 @@ from jaxtyping import Int
 from PIL import Image
 
 from lens.errors import BadInput
+from lens.neurons.overview import ACCEPTED
 from lens.neurons.responses import pictures, responses
 from lens.sites import Site, Unit
 from lens.widgets.atlas import sheets
@@ -65,6 +66,29 @@ def numbers(table: pd.DataFrame, columns: Sequence[Mapping[str, str]]) -> dict[s
     """Give each column of numbers in float64: a q may be smaller than float32 can be."""
     plain = [column["name"] for column in columns if column["kind"] != "text"]
     return {name: _bytes(table[name].to_numpy(float, na_value=np.nan), "<f8") for name in plain}
+
+
+def listed(table: pd.DataFrame, order: str, search: str, sure: bool) -> pd.DataFrame:
+    """Give the rows that a page lists, in its order: what is unknown last, texts by their letters.
+
+    Every word of `search` stands in the unit's number or in one of the texts.
+    """
+    written = [name for name in map(str, table) if _kind(table, name) == "text"]
+    words = search.lower().split()
+    kept = np.ones(len(table), bool)
+    if words:
+        rows = table[["unit", *written]].fillna("").astype(str).agg(" ".join, axis=1).str.lower()
+        kept &= np.array([all(word in row for word in words) for row in rows])
+    if sure and "q" in table:
+        kept &= table["q"].to_numpy(float) <= ACCEPTED
+    found, name = table[kept], order.removeprefix("-")
+    if name not in table:
+        return found
+    by = found[name].fillna("").astype(str).str.casefold() if name in written else found[name]
+    places = by.reset_index(drop=True).sort_values(
+        ascending=not order.startswith("-"), kind="stable", na_position="last"
+    )
+    return found.iloc[places.index]
 
 
 def thumbnails(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float, UInt8
 from lens.attribution.explain import shown
 from lens.attribution.tokens import readable
 from lens.capture.attention_maps import AttentionLayer, AttentionMaps
+from lens.capture.rollout import rollout
 from lens.errors import BadInput
 from lens.sites import TowerName
 
@@ -19,6 +21,58 @@ Side = tuple[dict[str, Any], np.ndarray]
 
 # Less than this of any row may go to padding that is not shown.
 UNSEEN = 1e-6
+
+
+def listed(maps: AttentionMaps) -> dict[str, AttentionLayer | None]:
+    """List the layers by name, and after each tower its rollout where there is one: None."""
+    found: dict[str, AttentionLayer | None] = {}
+    for tower in ("image", "text", "cross"):
+        layers = maps.tower(tower)  # type: ignore[arg-type]
+        found |= {layer.name: layer for layer in layers}
+        shapes = [layer.pattern.shape for layer in layers]
+        passed = pairwise(shapes)
+        if len(layers) > 1 and all(a[0] == b[0] and a[2] == b[3] for a, b in passed):
+            found[f"{tower}.rollout"] = None
+    return found
+
+
+def seen(
+    maps: AttentionMaps, name: str, row: int, words: list[str]
+) -> tuple[Float[np.ndarray, "heads queries keys"], dict[str, Any], dict[str, Any]]:
+    """Give the pattern of one input, cut to the tokens that are shown, and what these are.
+
+    `name` is one of `listed`; `words` come from `words_of`.
+    """
+    layer = maps.get(name)
+    if layer is None:
+        parts = maps.tower(name.partition(".")[0])  # type: ignore[arg-type]
+        pattern = rollout([pattern_of(maps, part, row)[None] for part in parts])
+        layer = parts[0]  # whose keys they are
+    else:
+        pattern = pattern_of(maps, layer, row)
+    (query, queries), (key, keys) = sides(maps, layer, pattern, words)
+    return pattern[:, queries][:, :, keys], query, key
+
+
+def icons_of(
+    pattern: Float[np.ndarray, "heads queries keys"],
+    query: dict[str, Any],
+    key: dict[str, Any],
+    chosen: int | None = None,
+) -> Float[np.ndarray, "heads height width"]:
+    """Give each head as one map: where one query looks in the picture, or the whole pattern.
+
+    The query is the one `chosen`, else the class token or what pools; the mean over queries where
+    there is neither. Keys that are words have a row a query, or that of the one `chosen`.
+    """
+    if key["kind"] != "picture":
+        return pattern if chosen is None else pattern[:, chosen : chosen + 1]
+    prefix, (rows, columns) = len(key["prefix"]), key["grid"]
+    if chosen is not None:
+        looked = pattern[:, chosen]
+    else:
+        looked = pattern[:, 0] if prefix > 0 or query is not key else pattern.mean(1)
+    return looked[:, prefix:].reshape(-1, rows, columns)
 
 
 def count(maps: AttentionMaps, tower: TowerName) -> int:
