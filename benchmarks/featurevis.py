@@ -9,7 +9,7 @@
 Parts, which ``--parts`` chooses from:
 
 - **speed**: RN50 of open_clip, full architecture and random weights, at 128 pixels, a quarter of
-  the units and steps: units a second.
+  the units and steps: units a second, and the values reached beside those of 96 glyphs.
 - **peers**: glyph-rn, the same units, size and number of steps: units a second and how good the
   images are (see ``lens.featurevis.judged.quality``); ``--sheet`` saves them side by side.
 - **parameterizations**: where images come from, by name, and how good they are.
@@ -199,19 +199,19 @@ def compared(
     count: int,
     size: int,
     steps: int,
-    known: Reference | None,
+    known: Reference,
     makers: dict[str, Maker],
+    large: bool = False,
 ) -> dict[str, Visualization]:
     rows, made = [], {}
     for name, make in makers.items():
         # One image after the other takes the same time each; a few tell it for a large model.
-        alone = known is None and name.endswith("one at a time")
-        units = spread(count, site)[: 3 if alone else None]
+        few = large and name.endswith("one at a time")
+        units = spread(count, site)[: 3 if few else None]
         images, seconds = timed(make, site, units, size, steps)
-        rows.append({"by": name, "units a second": len(units) / seconds})
-        if known is not None:
-            made[name] = as_visualization(site, units, images)
-            rows[-1] |= judged(made[name], known)
+        rows.append({"by": name, "units": len(units), "units a second": len(units) / seconds})
+        made[name] = as_visualization(site, units, images)
+        rows[-1] |= judged(made[name], known)
     for base in ("lucent, one at a time", "lucent, one batch"):
         rate = next((row["units a second"] for row in rows if row["by"] == base), None)
         for row in rows:
@@ -341,10 +341,11 @@ def main() -> None:
     if "speed" in options.parts:
         large = lens.load("RN50", pretrained=None, device="cpu")
         count, steps = max(2, options.units // 4), max(2, options.steps // 4)
-        compared(
-            "RN50, random weights", large.site("image.layer4"), count, 128, steps, None,
-            peers(options),
-        )  # fmt: skip
+        site = large.site("image.layer4")
+        glyphs = lens.data.glyphs()
+        some = glyphs.stimuli(per_cell=2, concepts=glyphs.concepts[:8])
+        known = reference(site, some, progress=False)
+        compared("RN50, random weights", site, count, 128, steps, known, peers(options), large=True)
     if set(options.parts) <= {"speed"}:
         return
     model, other = lens.load("glyph-rn"), lens.load("glyph-vit")
