@@ -77,9 +77,11 @@ def write(folder: Path, units: int = 12) -> Path:
 
 def serve(folder: Path) -> Path:
     """Have the Jupyter servers of this environment show a folder at ``static/`` and its name."""
-    config = Path(sys.prefix) / "etc" / "jupyter" / "jupyter_server_config.d" / "lens-pages.json"
+    # In the folder jupyter_server_config.d servers look up extensions alone.
+    config = Path(sys.prefix) / "etc" / "jupyter" / "jupyter_server_config.json"
     config.parent.mkdir(parents=True, exist_ok=True)
-    told = {"ServerApp": {"extra_static_paths": [str(folder.resolve().parent)]}}
+    told = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
+    told.setdefault("ServerApp", {})["extra_static_paths"] = [str(folder.resolve().parent)]
     config.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return config
 

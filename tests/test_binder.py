@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import socket
 import subprocess
@@ -113,9 +114,11 @@ def test_jupyter_shows_the_pages_as_pages_of_its_own(tmp_path, monkeypatch):
     assert config.is_relative_to(tmp_path / "env" / "etc" / "jupyter")
     port = _free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root",
-         f"--port={port}", "--IdentityProvider.token=t", f"--config={config}"],
+        [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root",
+         f"--port={port}", "--IdentityProvider.token=t"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path,
+        # Where a server looks by itself, had it been installed there.
+        env={**os.environ, "JUPYTER_CONFIG_PATH": str(config.parent)},
     )  # fmt: skip
     try:
         url = f"http://127.0.0.1:{port}/static/lens/microscope/"
