@@ -17,10 +17,12 @@ import { alive } from "../alive.js";
 import { bitmap, html, number, painted, share } from "../draw.js";
 import { choose, whenChosen } from "../link.js";
 import { asker, bytes, longs, shorts } from "./asking.js";
+import { hostInk } from "./ink.js";
 import { legend, many, part, quality, table } from "./panel.js";
 import { stage } from "./stage.js";
 
 let maps = 0;
+const thumbnail = ([image, x, y, tile], side, more) => painted(side, side, (pen) => pen.drawImage(image, x, y, tile, tile, 0, 0, side, side), more);
 
 function render({ model, el }) {
   const own = `lens-map-${++maps}`;
@@ -151,7 +153,7 @@ function render({ model, el }) {
     const picture = pictures.get(i), colour = model.get("colour").name;
     const name = row?.name ?? `point ${i}`;
     card.replaceChildren(...[
-      picture && painted(picture[3], picture[3], (pen) => pen.drawImage(picture[0], picture[1], picture[2], picture[3], picture[3], 0, 0, picture[3], picture[3]), { class: "thumb", role: "img", "aria-label": `Picture of ${name.slice(0, 100)}` }),
+      picture && thumbnail(picture, picture[3], { class: "thumb", role: "img", "aria-label": `Picture of ${name.slice(0, 100)}` }),
       html("div", {}, html("b", { dir: "auto" }, name.slice(0, 200)), html("p", {}, html("span", {}, `${colour} `), html("bdi", {}, valueOf(i).slice(0, 200))),
         near?.[0].names.length ? html("p", {}, html("span", {}, "nearest in the space "), html("bdi", {}, [...new Set(near[0].names)].slice(0, 4).join("; ").slice(0, 200))) : ""),
     ].filter(Boolean));
@@ -292,7 +294,7 @@ function render({ model, el }) {
     const [shown] = await Promise.all([rowsOf(best), picturesOf(best)]);
     const show = html("ol", {}, ...best.map((i, j) => {
       const picture = pictures.get(i), name = shown[j]?.name ?? `point ${i}`;
-      return html("li", {}, button(picture ? painted(40, 40, (pen) => pen.drawImage(picture[0], picture[1], picture[2], picture[3], picture[3], 0, 0, 40, 40), { "aria-hidden": "true" }) : html("bdi", {}, name.slice(0, 60)), `Show ${name.slice(0, 100)} on the map`, () => { select([i], "new"); map.show([i]); }));
+      return html("li", {}, button(picture ? thumbnail(picture, 40, { "aria-hidden": "true" }) : html("bdi", {}, name.slice(0, 60)), `Show ${name.slice(0, 100)} on the map`, () => { select([i], "new"); map.show([i]); }));
     }));
     found.replaceChildren(show, html("div", { class: "more" }, button(`Select the best ${hits.length}`, "Select the search\u2019s points", () => { select(hits, "new"); map.show(hits); })),
       hint ? html("p", { class: "hint" }, hint) : "");
@@ -329,13 +331,8 @@ function render({ model, el }) {
     pick.value = colour.name;
   }
 
-  // Ink and paper are the host's, which may change between light and dark at any time.
   function inks() {
-    const style = getComputedStyle(root), probe = painted(1, 1).getContext("2d", { willReadFrequently: true });
-    const solid = (colour) => { probe.clearRect(0, 0, 1, 1); probe.fillStyle = colour; probe.fillRect(0, 0, 1, 1); return [...probe.getImageData(0, 0, 1, 1).data]; };
-    const [r, g, b] = solid(style.backgroundColor);
-    dark = 0.3 * r + 0.6 * g + 0.1 * b < 128;
-    ink = { ink: style.color, paper: style.backgroundColor, accent: style.accentColor };
+    ({ dark, ...ink } = host.ink());
     const colour = model.get("colour");
     root.dataset.theme = dark ? "dark" : "light";
     map.table(palette(), !colour.names.length);
@@ -349,9 +346,7 @@ function render({ model, el }) {
 
   // -- keys
 
-  function pressed(name) {
-    for (const tool of tools) tool.setAttribute("aria-pressed", String(tool.value === name));
-  }
+  function pressed(name) { tools.forEach((tool) => tool.setAttribute("aria-pressed", String(tool.value === name))); }
 
   function keys(event) {
     const typing = event.target.matches("input[type=search], input[type=text]");
@@ -380,11 +375,7 @@ function render({ model, el }) {
     selected: () => { const fresh = longs(model.get("selected")); if (fresh.length !== selected.length || fresh.some((i, j) => i !== selected[j])) hold(fresh); },
   };
   for (const [name, act] of Object.entries(follow)) model.on(`change:${name}`, act);
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", inks);
-  const theme = new MutationObserver(() => requestAnimationFrame(inks));
-  const worn = { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "data-theme", "theme", "class"] };
-  for (const node of [document.documentElement, document.body, el]) theme.observe(node, worn);
+  const host = hostInk(root, el, inks);
   const meet = (what) => async (id) => {
     const answer = await ask("find", { what, id }).catch(() => null);
     const point = answer?.[0].point ?? -1;
@@ -400,8 +391,7 @@ function render({ model, el }) {
     map.end();
     stopAsking();
     clearTimeout(patience);
-    theme.disconnect();
-    scheme.removeEventListener("change", inks);
+    host.end();
     links.forEach((unlink) => unlink());
     for (const [name, act] of Object.entries(follow)) model.off(`change:${name}`, act);
   };
