@@ -5,7 +5,7 @@
 
 The build runs in a process of its own (which starts those that draw). It is killed (SIGKILL) when a
 third and two thirds of the visualizations are there, and then goes on to its end. The exit status
-is 1 if a link leads nowhere.
+is 1 if a link leads nowhere, or a page that Chromium opens complains or asks for something outside.
 First paint is Chromium's own measure, of pages opened from the disk without a network.
 """
 
@@ -18,8 +18,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -27,6 +30,10 @@ import numpy as np
 from lens.microscope.result import Microscope, read
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
+PAINT = """() => new Promise((done) => new PerformanceObserver((list) => {
+    const entry = list.getEntriesByName('first-contentful-paint')[0];
+    if (entry) done(entry.startTime);
+}).observe({ type: 'paint', buffered: true }))"""
 
 
 class Links(HTMLParser):
@@ -67,33 +74,61 @@ def crawl(folder: Path) -> tuple[int, list[str]]:
     return count, lost
 
 
-def first_paints(folder: Path, pages: list[str]) -> dict[str, float]:
-    """Milliseconds to the first contentful paint, the median of five openings each."""
+@contextmanager
+def chromium_offline() -> Iterator[Callable[[], Any]]:
+    """A browser without a network; each call opens a page in a context of its own."""
     import chromium
     from playwright.sync_api import sync_playwright
 
-    found = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium.find(), args=["--no-sandbox", "--disable-gpu"]
         )
+        yield lambda: browser.new_context(
+            offline=True, viewport={"width": 1400, "height": 900}
+        ).new_page()
+        browser.close()
+
+
+def browsed(folder: Path) -> tuple[int, list[str]]:
+    """Open every page from the disk; how many there are, and what was wrong.
+
+    Wrong is what the page says on its console, what it throws, and any request that is not for a
+    file of the site, or for one that isn't there.
+    """
+    wrong: list[str] = []
+    pages = sorted(folder.rglob("*.html"))
+    inside = folder.resolve().as_uri()
+    with chromium_offline() as open_page:
+        page = open_page()
+        page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("requestfailed", lambda asked: wrong.append(f"failed: {asked.url}"))
+        page.on(
+            "request",
+            lambda asked: (
+                asked.url.startswith((inside, "data:", "blob:"))
+                or wrong.append(f"outside: {asked.url}")
+            ),
+        )
+        for path in pages:
+            page.goto(path.resolve().as_uri(), wait_until="load")
+        page.context.close()
+    return len(pages), wrong
+
+
+def first_paints(folder: Path, pages: list[str]) -> dict[str, float]:
+    """Milliseconds to the first contentful paint, the median of five openings each."""
+    found = {}
+    with chromium_offline() as open_page:
         for name in pages:
             times = []
             for _ in range(5):
-                context = browser.new_context(offline=True, viewport={"width": 1400, "height": 900})
-                page = context.new_page()
+                page = open_page()
                 page.goto(f"{folder.resolve().as_uri()}/{name}")
-                times.append(
-                    page.evaluate(
-                        """() => new Promise((done) => new PerformanceObserver((list) => {
-                            const entry = list.getEntriesByName('first-contentful-paint')[0];
-                            if (entry) done(entry.startTime);
-                        }).observe({ type: 'paint', buffered: true }))"""
-                    )
-                )
-                context.close()
+                times.append(page.evaluate(PAINT))
+                page.context.close()
             found[name] = float(np.median(times))
-        browser.close()
     return found
 
 
@@ -147,12 +182,17 @@ def main() -> int:
     print(f"links crawled: {links:,}, of which {len(lost)} lead nowhere")
     for address in lost[:10]:
         print(f"  {address}")
+    opened, wrong = browsed(folder)
+    print(f"opened in Chromium, without a network: {opened:,} pages, {len(wrong)} errors or "
+          f"requests outside")  # fmt: skip
+    for problem in wrong[:10]:
+        print(f"  {problem}")
     for name, paint in first_paints(
         folder, ["index.html", "0/site.html", "0/unit/17.html", "search.html#q=dog",
                  "compare.html#layer4/17,layer4/3"],
     ).items():  # fmt: skip
         print(f"first paint {paint:6.0f} ms  {name}")
-    return 1 if lost else 0
+    return 1 if lost or wrong else 0
 
 
 if __name__ == "__main__":
