@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,14 @@ def drawn(page: Page, kind: str = "webgl2") -> None:
         return new Set(new Uint32Array(data.buffer)).size > 3;
     }"""
     )
+
+
+def opened(watch: Callable[..., Any], path: Path, **settings: Any) -> tuple[Any, Page]:
+    """A saved map in a page of its own, drawn."""
+    watched = watch("file:", **settings)
+    watched.page.goto(path.as_uri())
+    drawn(watched.page)
+    return watched, watched.page
 
 
 def look(page: Page, name: str) -> None:
@@ -132,10 +141,7 @@ def test_saved_and_opened_without_a_network(saved, watch, scheme, width):
 
 
 def test_a_lasso_selects_labels_and_is_undone(saved, proj, watch):
-    watched = watch("file:")
-    page = watched.page
-    page.goto(saved.as_uri())
-    drawn(page)
+    watched, page = opened(watch, saved)
     page.get_by_role("button", name="Lasso").click()
     lasso(page, [(0.02, 0.02), (0.5, 0.02), (0.5, 0.98), (0.02, 0.98)])
     x = proj.coordinates[:, 0]
@@ -162,10 +168,7 @@ def test_a_lasso_selects_labels_and_is_undone(saved, proj, watch):
 
 
 def test_the_keyboard_alone_walks_selects_and_reads(saved, watch):
-    watched = watch("file:")
-    page = watched.page
-    page.goto(saved.as_uri())
-    drawn(page)
+    watched, page = opened(watch, saved)
     part(page, "canvas.over").focus()
     before = page.evaluate("document.querySelector('.lens-map canvas.base').toDataURL()")
     page.keyboard.press("ArrowRight")
@@ -195,10 +198,7 @@ def test_the_keyboard_alone_walks_selects_and_reads(saved, watch):
 
 
 def test_hover_shows_the_picture_and_its_neighbours(saved, watch):
-    watched = watch("file:")
-    page = watched.page
-    page.goto(saved.as_uri())
-    drawn(page)
+    watched, page = opened(watch, saved)
     part(page, "summary").click()
     part(page, "td button").first.click()  # brings a point into the middle
     page.wait_for_timeout(400)
@@ -212,10 +212,7 @@ def test_hover_shows_the_picture_and_its_neighbours(saved, watch):
 
 
 def test_the_table_says_what_the_canvas_shows(saved, watch):
-    watched = watch("file:")
-    page = watched.page
-    page.goto(saved.as_uri())
-    drawn(page)
+    watched, page = opened(watch, saved)
     part(page, "summary").click()
     expect(part(page, "caption")).to_have_text(f"{FEW} points in sight")
     expect(part(page, "tbody tr")).to_have_count(20)
@@ -230,10 +227,7 @@ def test_the_table_says_what_the_canvas_shows(saved, watch):
 
 
 def test_colours_names_and_what_a_saved_page_lacks(saved, watch):
-    watched = watch("file:")
-    page = watched.page
-    page.goto(saved.as_uri())
-    drawn(page)
+    watched, page = opened(watch, saved)
     part(page, "select").select_option("neighbours kept")
     expect(part(page, ".ramp")).to_be_visible()
     page.get_by_label("Fade points").check()
@@ -275,10 +269,7 @@ def test_without_webgl_and_when_it_is_lost_the_map_is_still_drawn(saved, watch):
 
 
 def test_views_tell_each_other_what_was_chosen(saved, proj, watch):
-    watched = watch("file:")
-    page = watched.page
-    page.goto(saved.as_uri())
-    drawn(page)
+    watched, page = opened(watch, saved)
     name = named_for(None, proj.points.picture(7))
     page.evaluate(
         """(name) => { window.heard = [];
@@ -320,10 +311,7 @@ def until(page: Page, holds: Callable[[], bool]) -> None:
 
 
 def test_two_fingers_zoom_and_one_moves(saved, watch):
-    watched = watch("file:", has_touch=True)
-    page = watched.page
-    page.goto(saved.as_uri())
-    drawn(page)
+    watched, page = opened(watch, saved, has_touch=True)
     part(page, "summary").click()
     expect(part(page, "caption")).to_have_text(f"{FEW} points in sight")
     part(page, "canvas.over").scroll_into_view_if_needed()
@@ -389,10 +377,7 @@ def test_near_enough_dots_are_pictures(saved, watch):
 
 
 def test_a_cluster_is_chosen_by_its_name_on_the_map(saved, proj, watch):
-    watched = watch("file:")
-    page = watched.page
-    page.goto(saved.as_uri())
-    drawn(page)
+    watched, page = opened(watch, saved)
     box = part(page, "canvas.over").bounding_box()
     page.evaluate(
         """window.heard = []; window.addEventListener('lens:choose',
@@ -413,10 +398,7 @@ def test_a_cluster_is_chosen_by_its_name_on_the_map(saved, proj, watch):
 
 
 def test_what_is_like_a_point_is_found(saved, proj, watch):
-    watched = watch("file:")
-    page = watched.page
-    page.goto(saved.as_uri())
-    drawn(page)
+    watched, page = opened(watch, saved)
     expect(page.get_by_role("button", name="The nearest points")).to_be_hidden()
     part(page, "summary").click()
     part(page, "td button").nth(3).click()
@@ -445,10 +427,7 @@ def many(tmp_path_factory) -> Path:
 
 
 def test_a_part_of_many_points_moves_and_all_of_them_rest(many, watch):
-    watched = watch("file:")
-    page = watched.page
-    page.goto(many.as_uri())
-    drawn(page)
+    watched, page = opened(watch, many)
     base = part(page, "canvas.base")
     expect(base).to_have_attribute("data-points", "90000")
     page.evaluate(
@@ -467,10 +446,7 @@ def test_a_part_of_many_points_moves_and_all_of_them_rest(many, watch):
 
 
 def test_ten_thousand_points(large, watch):
-    watched = watch("file:")
-    page = watched.page
-    page.goto(large.as_uri())
-    drawn(page)
+    watched, page = opened(watch, large)
     expect(part(page, "h2")).to_contain_text("10,000 points")
     page.get_by_role("button", name="Rectangle").click()
     lasso(page, [(0.02, 0.02), (0.98, 0.98)])
