@@ -6,6 +6,7 @@ the same bits, whoever made which block (on machines that compute alike, with as
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -22,6 +23,10 @@ from lens.model import Model
 from lens.sites import Site
 from lens.store import blocks
 from lens.store.layout import Layout
+
+# Ray replaces the driver's `print` when it reports a dead worker; numba, and so UMAP, compiles
+# with no other one than Python's.
+os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")
 
 try:
     import ray

@@ -109,3 +109,16 @@ def test_workers_that_die_again_and_again_end_the_run_in_a_sentence(
     assert gone_on.finished
     whole = captured(little, healthy, tmp_path / "local", "local")
     np.testing.assert_array_equal(gone_on.values_of("0"), whole.values_of("0"))
+
+
+def test_a_dead_worker_leaves_print_alone():
+    """Numba compiles with no other `print` than Python's: a map can be made after a bad day."""
+    code = """
+import types, ray, lens
+from ray.experimental import tqdm_ray
+from lens.capture import on_ray
+tqdm_ray.instance()  # what Ray does when it reports a dead worker
+assert isinstance(print, types.BuiltinFunctionType), print
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
