@@ -92,14 +92,14 @@ scatter.show()
     ),
     "embedding-atlas": (
         "from embedding_atlas.widget import EmbeddingAtlasWidget",
-        "EmbeddingAtlasWidget(frame, x='x', y='y', text='group', show_table=False)",
+        "EmbeddingAtlasWidget(frame, x='x', y='y', text='group')",
     ),
 }
 WEIGHED = """
 import json
 from ipywidgets.widgets.widget import _instances
 told = [one.get_state() for one in _instances.values()]
-code = [str(state[key]) for state in told for key in ("_esm", "_css") if key in state]
+code = [str(state[key]) for state in told for key in ("_esm", "_css", "esm", "css") if key in state]
 sizes = [sum(len(text.encode()) for text in code), sum(len(json.dumps(text)) for text in code)]
 print(json.dumps(sizes))
 """
@@ -184,6 +184,7 @@ def opened(lab: Lab, page: Page, name: str, n: int, peers: str, frames: int) -> 
             raise TimeoutError(f"no points after {LONGEST} s")
         page.wait_for_timeout(30)
     first = time.perf_counter() - start
+    finished(page, 1)  # an error is coloured, too
     canvas = output.locator("canvas").first.bounding_box() or box
     x, y = canvas["x"] + canvas["width"] / 2, canvas["y"] + min(canvas["height"], 600) / 2
     page.wait_for_timeout(1500)
@@ -252,11 +253,14 @@ def main() -> None:
                 browser = playwright.chromium.launch(executable_path=chromium, args=flags)
                 page = browser.new_page(viewport={"width": 1280, "height": 900})
                 strangers = fenced(page, lab.address)
+                said: list[str] = []
+                page.on("console", lambda one: one.type == "error" and said.append(one.text))
                 try:
                     print(row(name, n, opened(lab, page, name, n, peers, asked.frames)), flush=True)
                 except (Error, RuntimeError, TimeoutError, ValueError) as problem:
                     why = str(problem).splitlines()[0][:90]
                     wanted = f"; it asked for {strangers[0][:60]}" if strangers else ""
+                    wanted += f"; its page said: {said[0][:90]}" if said else ""
                     print(f"{n:>9,}  {name:<16} not shown: {why}{wanted}", flush=True)
                 finally:
                     browser.close()
