@@ -23,11 +23,11 @@ from torch import Tensor
 
 from lens.errors import BadInput
 from lens.featurevis import captioned, objectives
-from lens.featurevis.formula import Objective
 from lens.featurevis.likeness import pixel_correlation, ssim
-from lens.featurevis.looking import look, undisturbed
-from lens.featurevis.measures import measure
-from lens.featurevis.optimize import generator
+from lens.featurevis.loop.optimize import generator
+from lens.featurevis.objectives.formula import Objective
+from lens.featurevis.objectives.looking import look, undisturbed
+from lens.featurevis.objectives.measures import measure
 from lens.featurevis.parameterization import Fourier, Parameterization
 from lens.featurevis.picture import Picture
 from lens.featurevis.render import visualize

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from lens.errors import BadInput, TooLarge
-from lens.featurevis import batching, starting
 from lens.featurevis import objectives as objective_values
-from lens.featurevis.formula import Objective, Place
-from lens.featurevis.job import Job, from_recipe, run
-from lens.featurevis.optimize import Settings, Watch
+from lens.featurevis.loop import batching, starting
+from lens.featurevis.loop.job import Job, from_recipe, run
+from lens.featurevis.loop.optimize import Settings, Watch
+from lens.featurevis.loop.rescue import STEPS
+from lens.featurevis.objectives.formula import Objective, Place
 from lens.featurevis.parameterization import Fourier, Parameterization
 from lens.featurevis.picture import Picture
-from lens.featurevis.rescue import STEPS
 from lens.featurevis.transforms import Transform, standard
 from lens.featurevis.visualization import Visualization, read_recipe
 from lens.model import Model
@@ -98,7 +98,7 @@ def visualize(
         How often to call it, in steps; it is called at the last step in any case.
     rescue
         Whether units that are silent at the start get gradient past their activation function
-        during the first 16 steps; see ``lens.featurevis.rescue``.
+        during the first 16 steps; see ``lens.featurevis.loop.rescue``.
     compile
         Whether to compile the blocks before the target with torch.compile, which takes a while and
         pays in long runs. Where no compiler works, a warning says so and the run goes on without.

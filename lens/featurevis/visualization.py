@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lens.featurevis import files
 from lens.featurevis.files import read_recipe
-from lens.featurevis.formula import Objective
+from lens.featurevis.objectives.formula import Objective
 from lens.sites import Unit
 
 if TYPE_CHECKING:

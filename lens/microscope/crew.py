@@ -23,7 +23,7 @@ import cloudpickle
 import torch
 
 from lens.errors import BadInput, WorkerLost
-from lens.featurevis.batching import free_bytes
+from lens.featurevis.loop.batching import free_bytes
 from lens.microscope.parts import Job, Made, Part, make
 from lens.microscope.plan import Engine
 

@@ -22,9 +22,9 @@ from lens.errors import BadInput
 from lens.featurevis import visualize
 from lens.featurevis.faceted.run import looks_like
 from lens.featurevis.judged.reference import Reference
-from lens.featurevis.looking import normalized
-from lens.featurevis.measures import activation_at
-from lens.featurevis.positions import stretched
+from lens.featurevis.loop.positions import stretched
+from lens.featurevis.objectives.looking import normalized
+from lens.featurevis.objectives.measures import activation_at
 from lens.featurevis.visualization import Visualization
 from lens.microscope.featured import AGAIN, Guided
 from lens.microscope.judging import measures

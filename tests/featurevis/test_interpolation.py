@@ -7,8 +7,8 @@ import torch
 from lens.errors import BadInput
 from lens.featurevis import objectives, rerun
 from lens.featurevis.interpolation import interpolate
-from lens.featurevis.measures import measure
-from lens.featurevis.optimize import look
+from lens.featurevis.loop.optimize import look
+from lens.featurevis.objectives.measures import measure
 from lens.featurevis.parameterization import Aligned, Fourier, from_recipe
 
 

@@ -10,8 +10,8 @@ import lens
 from lens.errors import BadInput, TooLarge, UnitOutOfRange
 from lens.featurevis import Visualization, rerun, visualize
 from lens.featurevis import objectives as o
-from lens.featurevis import optimize as loop
 from lens.featurevis.faceted.probes import Probe
+from lens.featurevis.loop import optimize as loop
 from lens.featurevis.objectives import facet
 from lens.featurevis.parameterization import Pixel
 from lens.featurevis.transforms import crops, jitter, moves
@@ -142,7 +142,7 @@ def test_ctrl_c_keeps_what_is_finished(resnet, monkeypatch):
 
         return loop.climb(*args[:4], after_step, *args[5:])
 
-    monkeypatch.setattr("lens.featurevis.job.climb", interrupted)
+    monkeypatch.setattr("lens.featurevis.loop.job.climb", interrupted)
     stop_at = 7  # in the third batch of three steps
     with pytest.warns(
         UserWarning, match="stopped early, 4 of 6 images after 3 of 3 steps are kept: Key"
@@ -332,7 +332,7 @@ def test_memory_that_does_not_suffice_halves_the_batch_once(resnet, monkeypatch)
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to ...")
         return loop.climb(model, aims, *rest)
 
-    monkeypatch.setattr("lens.featurevis.job.climb", short_of_memory)
+    monkeypatch.setattr("lens.featurevis.loop.job.climb", short_of_memory)
     with pytest.warns(UserWarning, match="memory does not hold 4 images at once: going on with 2"):
         vis = visualize(site.units(range(5)), batch_size=4, **quick)
     assert np.array_equal(vis.images, whole.images) and vis.recipe["batch_size"] == 2

@@ -18,7 +18,7 @@ from lens.widgets.twin import twin
 
 if TYPE_CHECKING:
     from lens.featurevis import Visualization
-    from lens.featurevis.formula import Objective
+    from lens.featurevis.objectives.formula import Objective
 
 
 @dataclass(frozen=True, eq=False)

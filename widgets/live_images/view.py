@@ -22,7 +22,7 @@ from lens.widgets.view import View
 
 if TYPE_CHECKING:
     from lens.featurevis import Visualization
-    from lens.featurevis.formula import Objective
+    from lens.featurevis.objectives.formula import Objective
     from lens.figures import Figure
 
 HERE = Path(__file__).parent
@@ -219,7 +219,7 @@ def live(
 
 
 def _listed(units: Any) -> list[Unit | Objective]:
-    from lens.featurevis.formula import Objective
+    from lens.featurevis.objectives.formula import Objective
 
     if isinstance(units, Site):
         units = units.units()

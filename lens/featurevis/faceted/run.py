@@ -15,8 +15,8 @@ from lens.errors import BadInput
 from lens.featurevis.faceted import probes as probing
 from lens.featurevis.faceted.probes import Probe
 from lens.featurevis.faceted.sheet import Facets
-from lens.featurevis.formula import Objective, Term
 from lens.featurevis.objectives.facets import UNGUIDED, FacetPlace, facet, packed, weights_of
+from lens.featurevis.objectives.formula import Objective, Term
 from lens.featurevis.render import rerun, visualize
 from lens.featurevis.visualization import Visualization, read_recipe
 from lens.model import Model

@@ -21,8 +21,8 @@ from lens.data.words import FONTS
 from lens.errors import BadInput, nearest
 from lens.featurevis import files
 from lens.featurevis.faceted.probes import Probe
-from lens.featurevis.formula import Term
 from lens.featurevis.objectives.facets import UNGUIDED
+from lens.featurevis.objectives.formula import Term
 from lens.featurevis.visualization import Visualization
 
 INK, GREY, LINE, PAPER, CARD = "#111827", "#6b7280", "#e2e5ea", "#f6f7f9", "#ffffff"

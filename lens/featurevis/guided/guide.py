@@ -21,10 +21,10 @@ from torch import nn
 from lens import zoo
 from lens.errors import BadInput
 from lens.featurevis import objectives
-from lens.featurevis.formula import Objective
 from lens.featurevis.guided import prompts
 from lens.featurevis.guided.prompts import Prompts
 from lens.featurevis.guided.source import as_source, best_draws
+from lens.featurevis.objectives.formula import Objective
 from lens.featurevis.parameterization import Parameterization
 from lens.featurevis.render import visualize
 from lens.featurevis.transforms import Cutouts, Transform, colour, compose, noise

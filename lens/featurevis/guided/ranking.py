@@ -17,7 +17,7 @@ from lens.featurevis import captioned
 from lens.featurevis.guided import prompts
 from lens.featurevis.guided.prompts import Prompts
 from lens.featurevis.guided.source import as_source
-from lens.featurevis.optimize import generator
+from lens.featurevis.loop.optimize import generator
 from lens.featurevis.parameterization import Parameterization
 from lens.model import Model
 from lens.pictures import open_picture, resized

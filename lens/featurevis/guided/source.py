@@ -7,14 +7,14 @@ from torch import nn
 
 from lens import zoo
 from lens.errors import BadInput
-from lens.featurevis.formula import Objective
-from lens.featurevis.looking import look, undisturbed
-from lens.featurevis.measures import measure
-from lens.featurevis.optimize import generator
+from lens.featurevis.loop.optimize import generator
+from lens.featurevis.loop.positions import stretched
+from lens.featurevis.objectives.formula import Objective
+from lens.featurevis.objectives.looking import look, undisturbed
+from lens.featurevis.objectives.measures import measure
 from lens.featurevis.parameterization import Parameterization
 from lens.featurevis.parameterization.chosen import Chosen
 from lens.featurevis.parameterization.stylegan import stylegan
-from lens.featurevis.positions import stretched
 from lens.model import Model
 
 _AT_ONCE = 32

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from lens.capture.hooks import forward_to
 from lens.featurevis.judged import held_out
 from lens.featurevis.judged.reference import Reference
-from lens.featurevis.measures import activation_at
+from lens.featurevis.objectives.measures import activation_at
 from lens.precision import autocast
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lens.capture.run import capture
 from lens.errors import BadInput, UnknownSite
-from lens.featurevis.measures import activation_at
 from lens.featurevis.objectives import Place
+from lens.featurevis.objectives.measures import activation_at
 from lens.precision import Precision
 from lens.sites import Site
 

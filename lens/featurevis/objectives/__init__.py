@@ -9,7 +9,7 @@ Every measure is taken image by image and the run maximizes their sum, so images
 other; only ``diversity`` couples the images of one unit, on purpose.
 
 A file here is an idea: functions that make objectives, and beside each what measures it, registered
-by ``lens.featurevis.measures.measures``.
+by ``lens.featurevis.objectives.measures.measures``.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from lens.errors import BadInput, suggestion
-from lens.featurevis.formula import Combined, Objective, Place, Term, read_data
-from lens.featurevis.measures import MEASURES
 from lens.featurevis.objectives.accents import accentuation
 from lens.featurevis.objectives.directions import cosine_direction, direction, latents
 from lens.featurevis.objectives.embeddings import logit, similarity
 from lens.featurevis.objectives.facets import facet
+from lens.featurevis.objectives.formula import Combined, Objective, Place, Term, read_data
 from lens.featurevis.objectives.grams import diversity, style
 from lens.featurevis.objectives.heads import focus, head
 from lens.featurevis.objectives.images import caricature, inversion
 from lens.featurevis.objectives.layers import activation_l1, layer
+from lens.featurevis.objectives.measures import MEASURES
 from lens.featurevis.objectives.pixels import l1, total_variation
 from lens.featurevis.objectives.scores import score
 from lens.featurevis.objectives.units import channel, neuron, token, unit

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lens.errors import BadInput, UnitOutOfRange
-from lens.featurevis.formula import Objective, Place, Term, detached, placed, vector
-from lens.featurevis.measures import (
+from lens.featurevis.objectives.formula import Objective, Place, Term, detached, placed, vector
+from lens.featurevis.objectives.measures import (
     Scene,
     activation,
     at_place,

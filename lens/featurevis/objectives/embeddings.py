@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lens.errors import BadInput
-from lens.featurevis.formula import Objective, Term
-from lens.featurevis.measures import Scene, activation, measures, stacked
+from lens.featurevis.objectives.formula import Objective, Term
+from lens.featurevis.objectives.measures import Scene, activation, measures, stacked
 from lens.model import Model
 
 

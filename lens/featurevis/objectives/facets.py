@@ -24,8 +24,8 @@ from torch import Tensor
 
 from lens.errors import BadInput
 from lens.featurevis.faceted.probes import Probe, maps
-from lens.featurevis.formula import Objective, Term
-from lens.featurevis.measures import Scene, measures
+from lens.featurevis.objectives.formula import Objective, Term
+from lens.featurevis.objectives.measures import Scene, measures
 from lens.sites import Unit, by_position
 
 UNGUIDED = "unguided"

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lens.errors import BadInput
-from lens.featurevis.formula import Objective, Term
-from lens.featurevis.looking import of_pictures
-from lens.featurevis.measures import Scene, measures, site_of
+from lens.featurevis.objectives.formula import Objective, Term
+from lens.featurevis.objectives.looking import of_pictures
+from lens.featurevis.objectives.measures import Scene, measures, site_of
 from lens.featurevis.picture import Picture
 from lens.sites import Site, by_position
 

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lens.errors import BadInput, UnitOutOfRange
-from lens.featurevis.formula import Objective, Place, Term, placed, vector
-from lens.featurevis.measures import Scene, at_place, measures, pooled, site_of
+from lens.featurevis.objectives.formula import Objective, Place, Term, placed, vector
+from lens.featurevis.objectives.measures import Scene, at_place, measures, pooled, site_of
 from lens.sites import Site
 
 

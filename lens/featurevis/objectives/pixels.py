@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from lens.featurevis.formula import Objective, Term
-from lens.featurevis.measures import Scene, measures
+from lens.featurevis.objectives.formula import Objective, Term
+from lens.featurevis.objectives.measures import Scene, measures
 
 
 def total_variation() -> Objective:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lens.errors import BadInput
-from lens.featurevis.formula import Objective, Term
-from lens.featurevis.measures import Scene, measures
+from lens.featurevis.objectives.formula import Objective, Term
+from lens.featurevis.objectives.measures import Scene, measures
 
 
 def score(module: nn.Module, name: str = "", *, logit: bool = False) -> Objective:

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lens.featurevis.formula import Objective, Place, Term, placed
-from lens.featurevis.measures import Scene, activation, measures
+from lens.featurevis.objectives.formula import Objective, Place, Term, placed
+from lens.featurevis.objectives.measures import Scene, activation, measures
 from lens.sites import Site, Unit
 
 

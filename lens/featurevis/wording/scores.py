@@ -29,7 +29,7 @@ from torch import Tensor
 
 from lens.capture.hooks import attach, record
 from lens.errors import BadInput
-from lens.featurevis.formula import Objective, Term
+from lens.featurevis.objectives.formula import Objective, Term
 from lens.sites import Site, Unit, by_position, unit_values
 
 TextPlace = Literal["end", "max"]

@@ -11,8 +11,8 @@ from lens.featurevis import rerun
 from lens.featurevis.guided.guide import guide, objective
 from lens.featurevis.guided.prompts import weights
 from lens.featurevis.guided.ranking import rank
-from lens.featurevis.measures import Scene, measure
-from lens.featurevis.optimize import generator
+from lens.featurevis.loop.optimize import generator
+from lens.featurevis.objectives.measures import Scene, measure
 from lens.featurevis.parameterization import Fourier, Pixel
 
 

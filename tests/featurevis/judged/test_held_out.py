@@ -4,7 +4,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from lens.featurevis.judged import held_out
-from lens.featurevis.optimize import generator as of_a_run
+from lens.featurevis.loop.optimize import generator as of_a_run
 
 
 @pytest.fixture

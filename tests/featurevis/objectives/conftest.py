@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import lens
-from lens.featurevis.looking import look
-from lens.featurevis.measures import measure
+from lens.featurevis.objectives.looking import look
+from lens.featurevis.objectives.measures import measure
 
 
 @pytest.fixture(scope="session")

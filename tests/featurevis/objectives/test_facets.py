@@ -8,9 +8,9 @@ import torch
 from lens.errors import BadInput
 from lens.featurevis import objectives as o
 from lens.featurevis.faceted.probes import Probe
-from lens.featurevis.measures import measure
+from lens.featurevis.loop.optimize import look
 from lens.featurevis.objectives.facets import facet, packed, weights_of
-from lens.featurevis.optimize import look
+from lens.featurevis.objectives.measures import measure
 
 
 def probe_at(site, seed=0, grid=(2, 2)):

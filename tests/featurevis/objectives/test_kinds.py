@@ -10,8 +10,8 @@ from torch import nn
 from lens.errors import BadImage, BadInput, UnitOutOfRange
 from lens.featurevis import objectives as o
 from lens.featurevis import visualize
-from lens.featurevis.looking import look, undisturbed
-from lens.featurevis.measures import MEASURES, measure
+from lens.featurevis.objectives.looking import look, undisturbed
+from lens.featurevis.objectives.measures import MEASURES, measure
 from lens.featurevis.transforms import crops
 
 close = {"rtol": 1e-3, "atol": 1e-5}

@@ -11,8 +11,8 @@ from torch import nn
 import lens
 from lens.capture.hooks import forward_to
 from lens.featurevis import objectives as o
-from lens.featurevis.looking import look, undisturbed
-from lens.featurevis.measures import Scene, measure
+from lens.featurevis.objectives.looking import look, undisturbed
+from lens.featurevis.objectives.measures import Scene, measure
 from lens.featurevis.wording.scores import scorer
 from lens.opening import wrap
 

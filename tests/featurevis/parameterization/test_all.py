@@ -11,7 +11,7 @@ from torch import nn
 import lens
 from lens.errors import BadInput
 from lens.featurevis import parameterization
-from lens.featurevis.optimize import generator
+from lens.featurevis.loop.optimize import generator
 from lens.featurevis.parameterization import (
     Aligned,
     Chosen,

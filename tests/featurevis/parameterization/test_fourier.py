@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lens.featurevis.optimize import generator
+from lens.featurevis.loop.optimize import generator
 from lens.featurevis.parameterization import Fourier
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import lens
 from lens.errors import BadInput
 from lens.featurevis import rerun
-from lens.featurevis.optimize import generator
+from lens.featurevis.loop.optimize import generator
 from lens.featurevis.transforms import (
     Moves,
     blur,

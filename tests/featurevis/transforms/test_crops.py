@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lens.errors import BadInput
-from lens.featurevis.optimize import generator
+from lens.featurevis.loop.optimize import generator
 from lens.featurevis.transforms import crops
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lens.errors import BadInput
-from lens.featurevis.optimize import generator
+from lens.featurevis.loop.optimize import generator
 from lens.featurevis.transforms import (
     Move,
     Moves,

@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import correlate1d
 
 from lens.errors import BadInput
-from lens.featurevis.optimize import generator
+from lens.featurevis.loop.optimize import generator
 from lens.featurevis.transforms import blur, colour, cutout, noise
 
 ALL = [blur(0.3, 2), noise(0.1), colour(0.2, 0.3, 0.4), cutout(0.4)]

@@ -15,9 +15,9 @@ from tqdm.auto import tqdm
 from lens import __version__
 from lens.errors import BadInput, LensError
 from lens.featurevis import objectives, parameterization, transforms
-from lens.featurevis.batching import split
-from lens.featurevis.formula import Objective
-from lens.featurevis.optimize import Climb, Settings, Watch, climb
+from lens.featurevis.loop.batching import split
+from lens.featurevis.loop.optimize import Climb, Settings, Watch, climb
+from lens.featurevis.objectives.formula import Objective
 from lens.featurevis.picture import Picture
 from lens.featurevis.visualization import Visualization
 from lens.model import Model

@@ -5,7 +5,7 @@ from torch import nn
 
 from lens.errors import BadInput
 from lens.featurevis import objectives as o
-from lens.featurevis.optimize import Settings, climb, generator, undisturbed
+from lens.featurevis.loop.optimize import Settings, climb, generator, undisturbed
 from lens.featurevis.parameterization import Fourier
 from lens.featurevis.transforms import moves, standard
 from lens.opening import wrap

@@ -4,8 +4,8 @@ import torch
 
 from lens.errors import BadInput
 from lens.featurevis import objectives as o
-from lens.featurevis.measures import Scene, activation_at, measure
-from lens.featurevis.optimize import look
+from lens.featurevis.loop.optimize import look
+from lens.featurevis.objectives.measures import Scene, activation_at, measure
 from lens.sites import Site, unit_values
 
 

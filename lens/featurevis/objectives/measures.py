@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lens.errors import BadInput
-from lens.featurevis.formula import Combined, Objective, Place, Term
+from lens.featurevis.objectives.formula import Combined, Objective, Place, Term
 from lens.sites import Site, by_position, rectangle
 
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from lens.errors import BadInput
-from lens.featurevis import rerun, starting, visualize
+from lens.featurevis import rerun, visualize
+from lens.featurevis.loop import starting
 from lens.featurevis.parameterization import Fourier, Pixel
 
 

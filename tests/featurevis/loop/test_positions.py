@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from lens.errors import BadInput
 from lens.featurevis import objectives as o
 from lens.featurevis import visualize
-from lens.featurevis.positions import stretched
+from lens.featurevis.loop.positions import stretched
 from lens.opening import wrap
 
 

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lens.errors import BadInput, TooLarge
-from lens.featurevis import batching, visualize
 from lens.featurevis import objectives as o
-from lens.featurevis.batching import batch_size, bytes_drawn, bytes_per_image, split
+from lens.featurevis import visualize
+from lens.featurevis.loop import batching
+from lens.featurevis.loop.batching import batch_size, bytes_drawn, bytes_per_image, split
 from lens.featurevis.parameterization import Cppn, Fourier, Generator, Strokes
 from lens.opening import wrap
 

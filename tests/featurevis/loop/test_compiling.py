@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lens.featurevis import visualize
-from lens.featurevis.compiling import compiled, regions
+from lens.featurevis.loop.compiling import compiled, regions
 from lens.opening import wrap
 
 

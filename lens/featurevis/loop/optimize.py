@@ -20,16 +20,16 @@ from jaxtyping import Float, Int, UInt8
 from torch import Generator, Tensor
 
 from lens.errors import BadInput
-from lens.featurevis.compiling import compiled
-from lens.featurevis.formula import Objective
-from lens.featurevis.interrupting import undivided
-from lens.featurevis.looking import look, undisturbed
-from lens.featurevis.measures import Scene, measure
+from lens.featurevis.loop.compiling import compiled
+from lens.featurevis.loop.interrupting import undivided
+from lens.featurevis.loop.positions import stretched
+from lens.featurevis.loop.rescue import STEPS, rescued
+from lens.featurevis.loop.starting import from_image
+from lens.featurevis.objectives.formula import Objective
+from lens.featurevis.objectives.looking import look, undisturbed
+from lens.featurevis.objectives.measures import Scene, measure
 from lens.featurevis.parameterization import Parameterization
 from lens.featurevis.picture import Picture
-from lens.featurevis.positions import stretched
-from lens.featurevis.rescue import STEPS, rescued
-from lens.featurevis.starting import from_image
 from lens.featurevis.transforms import Transform
 from lens.model import Model
 from lens.precision import autocast

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lens.capture.hooks import forward_to
-from lens.featurevis.formula import Objective
-from lens.featurevis.measures import Scene
+from lens.featurevis.objectives.formula import Objective
+from lens.featurevis.objectives.measures import Scene
 from lens.featurevis.picture import Picture
 from lens.model import Model
 from lens.sites import Site, by_position

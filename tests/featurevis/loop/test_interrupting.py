@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from lens.featurevis.interrupting import undivided
+from lens.featurevis.loop.interrupting import undivided
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block():

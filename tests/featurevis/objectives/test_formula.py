@@ -14,9 +14,9 @@ from torch import nn
 
 from lens.featurevis import objectives as o
 from lens.featurevis.faceted.probes import Probe
-from lens.featurevis.looking import look
-from lens.featurevis.measures import MEASURES, measure
 from lens.featurevis.objectives import facet
+from lens.featurevis.objectives.looking import look
+from lens.featurevis.objectives.measures import MEASURES, measure
 from lens.opening import wrap
 
 ROWS = 3

@@ -7,9 +7,9 @@ from torch import nn
 
 from lens.featurevis import objectives as o
 from lens.featurevis import visualize
-from lens.featurevis.optimize import Settings, climb
+from lens.featurevis.loop.optimize import Settings, climb
+from lens.featurevis.loop.rescue import functions_before, rescued
 from lens.featurevis.parameterization import Fourier
-from lens.featurevis.rescue import functions_before, rescued
 from lens.featurevis.transforms import standard
 from lens.opening import wrap
 

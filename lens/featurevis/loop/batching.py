@@ -19,10 +19,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from lens.errors import BadInput, TooLarge
-from lens.featurevis.formula import Objective
-from lens.featurevis.looking import look, undisturbed
+from lens.featurevis.loop.positions import stretched
+from lens.featurevis.objectives.formula import Objective
+from lens.featurevis.objectives.looking import look, undisturbed
 from lens.featurevis.parameterization import Parameterization
-from lens.featurevis.positions import stretched
 from lens.model import Model
 
 # More than this at once gains no speed on a CPU and only takes memory (measured on a ModifiedResNet
