@@ -34,13 +34,15 @@ class Fourier:
     decay
         Power of the frequency in S.
     spread
-        Standard deviation of the start, for the real and the imaginary part.
+        Standard deviation of the start, for the real and the imaginary part. lucid has 0.01: from
+        so even a grey, units of a network that hardly sees contrast climb more slowly, and others
+        come to the same values and the same images.
     decorrelate
         Whether to use M; without it the channels are plain red, green, blue.
     """
 
     decay: float = 1.0
-    spread: float = 0.01
+    spread: float = 0.1
     decorrelate: bool = True
 
     lr: ClassVar[float] = 0.05

@@ -37,7 +37,7 @@ def test_a_known_optimum_is_reached(colours):
         # Looked at in the middle: the moves take the corners out of view most of the time.
         colour = made.images[own, 4:12, 4:12].mean((0, 1)) / 255
         assert colour[own] > 0.75
-        assert np.delete(colour, own).max() < 0.35
+        assert colour[own] - np.delete(colour, own).mean() > 0.5  # 1 is the best there is
     assert (made.values > made.start_values + 0.5).all()
     assert (made.curve[:, -20:].mean(1) > made.curve[:, :20].mean(1)).all()
 
