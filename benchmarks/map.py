@@ -230,6 +230,13 @@ def row(name: str, n: int, found: dict[str, Any]) -> str:
     return told
 
 
+def errors(page: Page) -> list[str]:
+    """What the page will have said in its console as errors."""
+    said: list[str] = []
+    page.on("console", lambda one: one.type == "error" and said.append(one.text))
+    return said
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--points", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
@@ -253,8 +260,7 @@ def main() -> None:
                 browser = playwright.chromium.launch(executable_path=chromium, args=flags)
                 page = browser.new_page(viewport={"width": 1280, "height": 900})
                 strangers = fenced(page, lab.address)
-                said: list[str] = []
-                page.on("console", lambda one: one.type == "error" and said.append(one.text))
+                said = errors(page)
                 try:
                     print(row(name, n, opened(lab, page, name, n, peers, asked.frames)), flush=True)
                 except (Error, RuntimeError, TimeoutError, ValueError) as problem:
