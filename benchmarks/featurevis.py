@@ -53,6 +53,7 @@ from lens.model import Model
 from lens.sites import Site
 
 PARTS = ("speed", "peers", "parameterizations", "naming")
+SHEET = ("lens", "lucent, one at a time", "lens, MACO", "Horama, MACO")
 Pixels = np.ndarray  # (images, h, w, 3) uint8
 Maker = Callable[[Site, Sequence[int], int, int], Pixels]
 
@@ -187,7 +188,11 @@ def spread(count: int, site: Site) -> list[int]:
 
 
 def peers(options: argparse.Namespace) -> dict[str, Maker]:
-    makers: dict[str, Maker] = {"lens": ours(), "lens, float32": ours(precision="fp32")}
+    makers: dict[str, Maker] = {
+        "lens": ours(),
+        "lens, float32": ours(precision="fp32"),
+        "lens, lucid's start": ours(parameterization=parameterization.Fourier(spread=0.01)),
+    }
     if options.peers:
         makers |= {"lucent, one at a time": lucent, "lucent, one batch": _lucent}
     return makers
@@ -360,8 +365,7 @@ def main() -> None:
             makers["Horama, MACO"] = lambda s, u, z, t: horama(s, u, z, max(1, t // 4))
         made = compared("glyph-rn", site, options.units, size, options.steps, known, makers)
         if options.sheet:
-            shown = [name for name in made if name not in ("lens, float32", "lucent, one batch")]
-            side_by_side({name: made[name] for name in shown}, options.sheet)
+            side_by_side({name: made[name] for name in SHEET if name in made}, options.sheet)
     if "parameterizations" in options.parts:
         rows = []
         for name, source in sources(options.parameterizations).items():

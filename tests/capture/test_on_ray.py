@@ -114,7 +114,7 @@ def test_workers_that_die_again_and_again_end_the_run_in_a_sentence(
 def test_a_dead_worker_leaves_print_alone():
     """Numba compiles with no other `print` than Python's: a map can be made after a bad day."""
     code = """
-import types, ray, lens
+import types
 from ray.experimental import tqdm_ray
 from lens.capture import on_ray
 tqdm_ray.instance()  # what Ray does when it reports a dead worker

@@ -34,9 +34,9 @@ class Fourier:
     decay
         Power of the frequency in S.
     spread
-        Standard deviation of the start, for the real and the imaginary part. lucid has 0.01: from
-        so even a grey, units of a network that hardly sees contrast climb more slowly, and others
-        come to the same values and the same images.
+        Standard deviation of the start, for the real and the imaginary part. lucid's is 0.01, an
+        almost even grey: from there a random network climbs more slowly and a trained one as
+        fast (``benchmarks/featurevis.py`` prints both).
     decorrelate
         Whether to use M; without it the channels are plain red, green, blue.
     """

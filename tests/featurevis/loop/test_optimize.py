@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -31,13 +33,16 @@ def test_seeds_tell_units_and_copies_apart():
 def test_a_known_optimum_is_reached(colours):
     site = colours.site("0")
     units = [o.unit(site.unit(i)) for i in range(3)]
-    made = climb(colours, units, [(i, 0) for i in range(3)], settings((16, 16), steps=250, lr=0.2))
+    # From an even grey: at this learning rate, pixels that begin apart may end in a corner of the
+    # colours, where the sigmoid holds them.
+    grey = replace(settings((16, 16), steps=250, lr=0.2), parameterization=Fourier(spread=0.01))
+    made = climb(colours, units, [(i, 0) for i in range(3)], grey)
     # Redness is r - (g + b) / 2 of normalised pixels: pure red, green, blue are the best there is.
     for own in range(3):
         # Looked at in the middle: the moves take the corners out of view most of the time.
         colour = made.images[own, 4:12, 4:12].mean((0, 1)) / 255
         assert colour[own] > 0.75
-        assert colour[own] - np.delete(colour, own).mean() > 0.5  # 1 is the best there is
+        assert np.delete(colour, own).max() < 0.35
     assert (made.values > made.start_values + 0.5).all()
     assert (made.curve[:, -20:].mean(1) > made.curve[:, :20].mean(1)).all()
 
